@@ -70,7 +70,7 @@ def test_no_other_page_signs_somebody_out(at: Served) -> None:
 
 
 def test_the_token_of_a_form_is_of_one_person_of_one_tenant_at_one_browser() -> None:
-    callers = Callers(development=Development(), secret="s")
+    callers = Callers(development=Development(), secret="sixteen bytes....")
     people = [Principal("sue"), Principal("sue", tenant="other"), Principal("kim")]
     made = {callers.form_token(Caller(one, False), browser) for one in people for browser in ("one", "two")}
     assert len(made) == 6

@@ -133,7 +133,7 @@ def message_of(error: InterlockError) -> str:
     """What a caller is shown of an error. Where the database is, and what it said, is for the log alone."""
     match error:
         case CommitUnknown():
-            return "The database's answer to a commit was lost, so it is unknown whether this was done. Look where it stands before you send it again."
+            return "The database's answer to a commit was lost, so it is unknown whether this was done. Check the current state before you send it again."
         case StoreUnavailable():
             return "The database did not answer, or was busy. Nothing of this step was kept; send it again."
         case StoreError():

@@ -22,7 +22,7 @@ def source_of(envelope: EventEnvelope) -> str:
 
 
 def source_in(metadata: Mapping[str, Any]) -> str:
-    """Where an event with this metadata comes from."""
+    """The source of an event with this metadata."""
     said = metadata.get("source")
     if isinstance(said, str) and said:
         return said
@@ -31,12 +31,12 @@ def source_in(metadata: Mapping[str, Any]) -> str:
 
 
 def tenant_of(envelope: EventEnvelope) -> str:
-    """Whose an event is; `default` when it does not say."""
+    """The tenant of an event; `default` if it names none."""
     return tenant_in(envelope.metadata)
 
 
 def tenant_in(metadata: Mapping[str, Any]) -> str:
-    """Whose an event with this metadata is."""
+    """The tenant of an event with this metadata."""
     said = metadata.get("tenant")
     return said if isinstance(said, str) and said else "default"
 

@@ -1,7 +1,7 @@
-"""The contracts of events as JSON Schema, and whether a change of one breaks those who listen.
+"""The contracts of events as JSON Schema, and the detection of breaking changes.
 
-An event's name carries its version, and what is in use under a name may only grow: fields may be added if they may be missing.
-Anything else is a new version under a new name, beside the old one.
+An event's name contains its version, and a version may only grow: new fields have to be optional. Any other change needs a new version
+under a new name, beside the old one.
 """
 
 import json
@@ -51,7 +51,7 @@ def event_schema(event: type[Event]) -> Schema:
 
 
 def known_events() -> list[type[Event]]:
-    """Every event class that this process has imported, by name.
+    """All imported event classes, by name.
 
     Raises:
         ContractError: Two classes go by one name and differ.
@@ -62,7 +62,7 @@ def known_events() -> list[type[Event]]:
         one = waiting.pop()
         waiting += one.__subclasses__()
         if any(getattr(base, "name_on_wire", None) == one.name_on_wire for base in one.__mro__[1:]):
-            continue  # the same event again, made by `closed` for reading the wire
+            continue  # the same event, converted by `closed` for parsing
         other = found.setdefault(one.name_on_wire, one)
         if other is not one and _bare(event_schema(other)) != _bare(event_schema(one)):
             raise ContractError(
@@ -73,7 +73,7 @@ def known_events() -> list[type[Event]]:
 
 
 def export(events: Iterable[type[Event]], folder: Path) -> list[Path]:
-    """Write one file for each event, `<name>.v<version>.json`, and give the paths that were written."""
+    """Write one file for each event, `<name>.v<version>.json`; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for event in events:
@@ -85,10 +85,9 @@ def export(events: Iterable[type[Event]], folder: Path) -> list[Path]:
 
 
 def breaking_changes(events: Iterable[type[Event]], folder: Path) -> dict[str, list[str]]:
-    """What has changed, since they were exported to a folder, in a way that breaks those who listen, event by event.
+    """The changes since an export to a folder that break consumers, event by event.
 
-    An event that is not in the folder is new. One that is in the folder and not among the events is left alone: it may be somebody
-    else's.
+    An event that is not in the folder is new. A file without an event is ignored, because it may belong to another application.
 
     Raises:
         ContractError: A file of the folder cannot be read.
@@ -111,12 +110,12 @@ def breaking_changes(events: Iterable[type[Event]], folder: Path) -> dict[str, l
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What of a schema has changed in a way that breaks those who listen, or events that are still in progress."""
+    """The changes of a schema that break consumers, or events in transit."""
     return [*_Comparison(before, after).of(before, after, "")]
 
 
 class _Comparison:
-    """Compares two schemas, definition by definition; one that contains itself is checked once."""
+    """Compares two schemas, definition by definition; a recursive one is checked once."""
 
     def __init__(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         self._old = old
@@ -124,7 +123,7 @@ class _Comparison:
         self._seen: set[tuple[str, str]] = set()
 
     def of(self, before: Any, after: Any, path: str) -> Iterable[str]:
-        """What differs at one place."""
+        """The differences at one place."""
         if isinstance(before, dict) and "$ref" in before:
             pair = (str(before["$ref"]), json.dumps(after, sort_keys=True))
             if pair in self._seen:

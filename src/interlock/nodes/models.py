@@ -27,7 +27,7 @@ class Proposer(Protocol):
     """Asked for the next proposals of a state."""
 
     rule: str | None
-    """What it is called where it is a rule of the application's own, whose exceptions are denials; None for what may fail as it likes."""
+    """Its label if it is a rule of the application, whose exceptions are denials; None if its exceptions propagate."""
 
     def asked(
         self, channels: Mapping[str, Any], view: GuardView, edges: Sequence[Edge]

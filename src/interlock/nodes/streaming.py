@@ -1,8 +1,8 @@
-"""What a workflow says of itself while it runs, to anyone who streams in the mode `custom`: typed events.
+"""The typed events of a workflow on the stream mode `custom`.
 
-On the stream they are plain JSON, as the server and other languages take it; `parse_event` makes models of them. They are sent
-after the commit of what they tell of, and what they tell of may be told again: a node that runs again after a crash says the stored
-result again, with `replayed`. Sensitive fields are masked in them; the interrupt that an approver decides on shows them.
+On the stream they are plain JSON, for the server and other languages; `parse_event` converts them to models. They are sent after the
+commit and may be repeated: a node that runs again after a crash sends the stored result again, with `replayed`. Sensitive fields are
+masked; only the approver's interrupt shows them.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from ..tools.results import CommandResult, ErrorResult, ReadResult, WireModel
 
 
 class _StreamEvent(WireModel):
-    # Who reads may be older than who sends: what a later version adds beside these is left out, and no reason to fail.
-    # Built when the first one is made: importing Interlock is to cost nothing for those who never stream.
+    # The reader may be older than the sender, so fields of later versions are ignored.
+    # Built on first use, so that importing Interlock costs nothing for programs that never stream.
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
     schema_version: Literal[1] = 1
@@ -37,7 +37,7 @@ class _OutcomeEvent(_StreamEvent):
 
     def to_json(self) -> JsonObject:
         """Return the event as JSON data, exactly as on the stream."""
-        # A result leaves out what it does not have.
+        # A result leaves out missing values.
         return {**super().to_json(), "result": self.result.to_json()}  # type: ignore[attr-defined]
 
 
@@ -63,7 +63,7 @@ class DenialEvent(_OutcomeEvent):
 
 
 _WHERE_IT_APPLIES = frozenset({"fields", "supplied", "message", "sources"})
-"""What is in an approval only where there is something of that kind."""
+"""The keys of an approval that are present only if they have a value."""
 
 
 class ApprovalEvent(_StreamEvent):
@@ -113,7 +113,7 @@ class ApprovalEvent(_StreamEvent):
 
 
 StreamEvent = Annotated[TransitionEvent | ReadEvent | DenialEvent | ApprovalEvent, Field(discriminator="type")]
-"""Everything that a workflow sends to the stream mode `custom`."""
+"""The events that a workflow sends on the stream mode `custom`."""
 
 _TYPES = frozenset({"interlock.transition", "interlock.read", "interlock.denial", "interlock.approval"})
 _ASKED = frozenset({"approval", "confirmation"})
@@ -152,9 +152,9 @@ def _events() -> TypeAdapter[TransitionEvent | ReadEvent | DenialEvent | Approva
 
 
 def outcome_event(tool: str, result: JsonObject, *, replayed: bool) -> JsonObject:
-    """The event that tells of a result.
+    """The event of a result.
 
-    Not built through its model: this is after the commit, where a result that an older version stored is no reason to fail.
+    It is not built through its model: this runs after the commit, where an old stored result must not cause a failure.
     """
     kind = "denial" if not result["ok"] else "transition" if "previousState" in result else "read"
     return {
@@ -168,7 +168,7 @@ def outcome_event(tool: str, result: JsonObject, *, replayed: bool) -> JsonObjec
 
 
 def approval_event(shown: JsonObject) -> JsonObject:
-    """The event that tells of a request, of what the approver is shown."""
+    """The event of a request, from the content for the approver."""
     return {**shown, "type": "interlock.approval", "schemaVersion": 1, "approvalType": shown["type"]}
 
 

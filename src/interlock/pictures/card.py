@@ -78,7 +78,7 @@ class ApprovalCard:
         self._resume = resume
         self._widget: Any = None
         self.output: dict[str, Any] | None = None
-        """What the thread answered with when it ran on after the decision."""
+        """The output of the thread after the decision."""
 
     @property
     def shown(self) -> JsonObject:
@@ -155,7 +155,7 @@ class ApprovalCard:
         return await self.aoutcome()
 
     def _check(self, reason: str | None) -> None:
-        """Refuse before anything is decided where nothing could follow."""
+        """Refuse a decision after which nothing could follow."""
         if reason is not None:
             raise InputError(
                 f"{reason} Nothing was decided; make the card with instances.card(..., resume=False).", code="no_thread"
@@ -166,12 +166,12 @@ class ApprovalCard:
 
     @property
     def why_not(self) -> str | None:
-        """Why who looks could not approve it, told before they try; None when they could, or when it is decided."""
+        """Why the viewer may not approve it; None if they may, or if it is decided."""
         return self._why_not(self.shown)
 
     @property
     def may_reject(self) -> bool:
-        """Whether who looks could reject it."""
+        """Whether the viewer may reject it."""
         return self._desk.why_not_decide(self._approval_id, by=self._by, kind="reject") is None
 
     async def amay_reject(self) -> bool:
@@ -196,7 +196,7 @@ class ApprovalCard:
         return one_line(outcome_of(await self.ashown()))
 
     def answer(self, request: Mapping[str, Any]) -> str:
-        """Do what a click asked for, and say in a sentence what came of it; errors are said, not raised."""
+        """Execute a click, and describe the result in a sentence; errors are described, not raised."""
         try:
             answer = self._clicked(request, lambda: self.shown)
             return self.outcome if answer is None else self._decide(answer)
@@ -217,7 +217,7 @@ class ApprovalCard:
             return _unreadable(error)
 
     def _clicked(self, request: Mapping[str, Any], shown: Callable[[], JsonObject]) -> JsonObject | None:
-        """The decision that a click asked for; None where it asked for none."""
+        """The decision of a click, or None."""
         match request.get("do"):
             case "approve":
                 return {"type": "approve"}

@@ -1,6 +1,6 @@
-"""What a denial says: to the model, which reads it and chooses again, and to the caller.
+"""The texts and codes of denials, for the model, which reads them and chooses again, and for callers.
 
-Here: the text and the code of each denial of a call. Not here: whether a call is denied (`gate`), what a tool's own refusal says, and denials
+Here: the text and the code of each denial of a call. Not here: the decision to deny a call (`gate`), refusals by tools, and denials
 about an approval, whose texts are in `commands/approvals`.
 """
 
@@ -31,13 +31,13 @@ class Denial:
     retryable: bool = False
     policy: str | None = None
     error: Exception | None = field(default=None, compare=False)
-    """What a broken rule raised, for the log and the trace: it may say more than a caller may know."""
+    """The error of a failed rule, only for log and trace: it may contain more than a caller may know."""
 
 
 def not_allowed(
     definition: Definition, proposal: Proposal, view: GuardView, edge: Edge | None, allowed: Sequence[Edge]
 ) -> Denial:
-    """The call is not one of those that may be made now: why, and which ones may."""
+    """The denial of a call that is not allowed now, with the reason and the next allowed tools."""
     now = ", ".join(wire_name(edge) for edge in allowed) or "none"
     contract = definition.contracts.get(proposal.tool)
     if contract is None:
@@ -108,7 +108,7 @@ def invalid(error: InvalidArguments) -> Denial:
 
 
 def policy_denied(policy: Policy, ruling: Deny, wire_name: str, rulings: Sequence[JSON]) -> Denial:
-    """The denial of a policy; `rulings` is what all policies said so far."""
+    """The denial of a policy; `rulings` are those of all policies so far."""
     return Denial(
         ErrorCode.POLICY_DENIED,
         f"The policy {policy.label!r} does not allow {wire_name} now: {as_clause(ruling.reason)}. Nothing was done.",
@@ -119,7 +119,7 @@ def policy_denied(policy: Policy, ruling: Deny, wire_name: str, rulings: Sequenc
 
 
 def check_failed(reason: str, wire_name: str, **details: Any) -> Denial:
-    """The denial of a check, which gave this reason."""
+    """The denial of a check with this reason."""
     return Denial(
         ErrorCode.CHECK_FAILED,
         f"{wire_name} cannot be done: {as_clause(reason)}. Nothing was changed.",
@@ -128,7 +128,7 @@ def check_failed(reason: str, wire_name: str, **details: Any) -> Denial:
 
 
 def rule_broken(error: RuleError, wire_name: str, edge: Edge | None = None) -> Denial:
-    """The denial where a rule of the application's own broke: it is not taken for a yes, and what raised goes to the log."""
+    """The denial after a rule of the application failed: an error is not a yes, and it goes to the log."""
     return Denial(
         ErrorCode.RULE_ERROR,
         f"{wire_name} could not be judged, because {error.message}. Nothing was done. The application must be fixed before it can be "
@@ -139,7 +139,7 @@ def rule_broken(error: RuleError, wire_name: str, edge: Edge | None = None) -> D
 
 
 def said_no(refusal: Refused, wire_name: str) -> Denial:
-    """The denial where a check, or a preview, said no by raising `Refused`: that is its reason."""
+    """The denial of a check or preview that raised `Refused`, with that reason."""
     return Denial(
         ErrorCode.CHECK_FAILED,
         f"{wire_name} cannot be done: {as_clause(refusal.message)}. Nothing was changed.",
@@ -149,7 +149,7 @@ def said_no(refusal: Refused, wire_name: str) -> Denial:
 
 
 def as_clause(reason: str) -> str:
-    """An application's reason without its full stop, for a sentence of which it is a part."""
+    """An application's reason without its full stop, as a part of a sentence."""
     return reason.strip().removesuffix(".")
 
 
@@ -163,7 +163,7 @@ def not_proposed(proposal: Proposal, workflow_id: str) -> Denial:
 
 
 def key_of_another(key: str) -> Denial:
-    """The denial of a call under an idempotency key that somebody else used."""
+    """The denial of a call under the idempotency key of another principal."""
     return Denial(
         ErrorCode.IDEMPOTENCY_MISMATCH,
         f"The idempotency key {key} was used by somebody else. Nothing was done; use your own key.",
@@ -171,7 +171,7 @@ def key_of_another(key: str) -> Denial:
 
 
 def moved_while_reading(wire_name: str) -> Denial:
-    """The denial of a read that moves the workflow, where another call moved it meanwhile."""
+    """The denial of a moving read during which another call moved the workflow."""
     return Denial(
         ErrorCode.CONFLICT,
         f"The workflow moved while {wire_name} was reading. Nothing was changed; call it again.",
@@ -190,7 +190,7 @@ def one_by_one(wire_name: str) -> Denial:
 
 
 def too_many(limit: int, calls: int) -> Denial:
-    """The answer to the calls of a message that came after as many as the workflow takes in one."""
+    """The answer to the calls of a message beyond the workflow's limit per message."""
     return Denial(
         ErrorCode.TOO_MANY_CALLS,
         f"A message may hold {limit} calls, and this one, of a message of {calls}, came after them. Nothing was done; call it again "
@@ -201,7 +201,7 @@ def too_many(limit: int, calls: int) -> Denial:
 
 
 def left_over(proposal: Proposal, *, state: str) -> Denial:
-    """The answer to a proposal that still waited when the workflow came to a state where nothing of it can be done."""
+    """The answer to a proposal that still waited when the workflow reached a state without its tool."""
     return Denial(
         ErrorCode.SUPERSEDED,
         f"{proposal.tool} was proposed in {proposal.state!r}, and the workflow is in {state!r} now. Nothing was done; propose again what is still "
@@ -211,5 +211,5 @@ def left_over(proposal: Proposal, *, state: str) -> Denial:
 
 
 def wire_name(edge: Edge) -> str:
-    """What the model calls the tool of an edge."""
+    """The wire name of an edge's tool."""
     return edge.tool.wire_name

@@ -1,9 +1,8 @@
-"""The gate: whether a proposal may be carried out now. Pure decisions over plain data.
+"""The gate: decides whether a proposal may be executed now. Pure decisions over plain data.
 
-The order of the questions is fixed, and the first one that fails is the denial: does the tool exist, is it an edge out of the
-state that the row says, was it offered when it was proposed, do its arguments fit the contract, does the guard hold, do the
-policies allow it, and does the check hold against the system of record. An admission says whether a person has to agree; whether one
-has is looked up in `commands/approvals`.
+The order of the checks is fixed, and the first failed one is the denial: does the tool exist, is it an edge out of the state in the
+row, was it offered when it was proposed, do its arguments fit the contract, does the guard hold, do the policies allow it, and does
+the check hold against the system of record. An admission states whether an approval is required; `commands/approvals` looks it up.
 """
 
 import copy
@@ -44,23 +43,23 @@ class Admission:
 
     edge: Edge
     bound: Bound
-    """What was judged, is shown, and runs."""
+    """The bound call, which is judged, shown and executed."""
     approval: Approval | None
     reasons: tuple[str, ...] = ()
-    """Why the approval is asked for."""
+    """The reasons for the approval."""
     rulings: tuple[JsonObject, ...] = ()
-    """What each policy said, in their order, for the audit record."""
+    """The rulings of the policies, in their order, for the audit record."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Where the arguments that it is asked for come from."""
+    """The origins of the arguments that require the approval."""
 
     @property
     def arguments(self) -> Any:
-        """The arguments for anyone who looks at them or runs on them: a copy for each, so that nobody changes another's."""
+        """A copy of the arguments for each user, so that no user changes another's."""
         return self.bound.copied()
 
     @property
     def canonical(self) -> JsonObject:
-        """The arguments as they are shown and stored."""
+        """The arguments in their shown and stored form."""
         return self.bound.canonical
 
     @property
@@ -71,9 +70,9 @@ class Admission:
 
 Verdict = Denial | Admission
 Facts = Callable[[ToolContract, Any, Callable[..., Any]], str | None]
-"""Runs a check of the application's own against the system of record; gives the reason why it does not hold, or None."""
+"""Runs the application's check against the system of record; returns the reason why it fails, or None."""
 Condition = Callable[[ToolContract, Any, Callable[..., Any], GuardView], bool]
-"""Asks the condition of an approval, which may look at what a check looks at, and at the view."""
+"""Evaluates the condition of an approval, which may read the system of record and the view."""
 
 
 def judge(
@@ -94,16 +93,16 @@ def judge(
 
     Args:
         definition: The workflow.
-        proposal: What the model wants.
-        view: State, data and revision by the workflow row, and the principal whose run proposed it.
+        proposal: The proposal.
+        view: State, data and revision of the workflow row, and the principal whose run proposed it.
         facts: Runs the checks.
-        condition: Asks the conditions of approvals; asked with arguments and view alone where it is not given.
-        supply: Asks for the arguments that the application supplies; asked with arguments and view alone where it is not given.
-        carried_out: How often each tool was carried out; asked only when a policy looks.
+        condition: Evaluates the conditions of approvals; by default with arguments and view only.
+        supply: Supplies the application's arguments; by default with arguments and view only.
+        carried_out: The number of executions of each tool; read only if a policy uses it.
         now: Microseconds since 1970 UTC.
-        history: Counts what was carried out before, for policies that limit it.
-        sources: Gives what is kept of the instance's sources, for policies that trace arguments.
-        node: The execution node that the graph came to; another edge than its own is denied.
+        history: Counts earlier executions, for policies with limits.
+        sources: Returns the instance's stored sources, for policies that trace arguments.
+        node: The execution node of the graph; any other edge is denied.
     """
     broken: dict[str, RuleError] = {}
     allowed = offered_edges(
@@ -164,7 +163,7 @@ def _judge_arguments(
             if isinstance(ruling, Deny):
                 return policy_denied(policy, ruling, wire_name(edge), rulings)
             if isinstance(ruling, RequireApproval):
-                # What the edge asks for and what a policy asks for are both asked for, one after the other.
+                # Approvals of the edge and of policies are all required, one after the other.
                 label = f"the approval that the policy {policy.label!r} asks for"
                 wanted = of_the_case(replace(ruling.approval, when=None), view, label)
                 approval = wanted if approval is None else approval.followed_by(wanted)
@@ -188,17 +187,17 @@ def binding(
     shown: JsonObject,
     revision: int | None,
 ) -> str:
-    """The digest that binds an approval to exactly what was shown, and to what it was judged by.
+    """The digest that binds an approval to exactly the shown call, and to the rules that judged it.
 
-    Descriptions are left out: another wording does not void what was decided.
+    Descriptions are left out, so that another wording does not void a decision.
 
     Args:
         definition: The workflow.
-        admission: What the gate let through.
-        requester: Whose proposal it is.
+        admission: The admission by the gate.
+        requester: The proposer.
         state: The state of the instance.
-        shown: What the approver is shown beside the arguments.
-        revision: Given where the rule is strict: the approval is then void as soon as the instance moves.
+        shown: The details that the approver sees beside the arguments.
+        revision: For a strict rule: the approval is void as soon as the instance moves.
     """
     bound: dict[str, Any] = {
         "tool": admission.edge.tool.binding_digest,
@@ -213,16 +212,16 @@ def binding(
         "rule": shown.get("rule"),
         "revision": revision,
     }
-    # A request of a workflow that traces nothing is bound as it always was.
+    # Without tracing, the binding is the same as before origins existed.
     return digest(bound | {name: shown[name] for name in ("origins", "sources") if shown.get(name)})
 
 
 def _read(definition: Definition, proposal: Proposal, edge: Edge) -> Bound:
-    """The arguments as the tool gets them, and as they are shown and kept.
+    """Bind the arguments of a proposal to its tool.
 
     Raises:
-        InvalidArguments: They do not fit, or are more than the workflow takes.
-        RuleError: A validator of the application's own raised something that is no validation error.
+        InvalidArguments: They do not fit, or exceed the workflow's limit.
+        RuleError: A validator of the application raised an error that is not a validation error.
     """
     problem = why_not_storable(proposal.arguments, longest=definition.limits.argument_characters)
     if problem is not None:
@@ -253,7 +252,7 @@ def _read(definition: Definition, proposal: Proposal, edge: Edge) -> Bound:
 
 
 def of_others(tool: ToolContract, arguments: Mapping[str, Any]) -> list[str]:
-    """The arguments among these that only the one who decides on a call may state."""
+    """The arguments in this call that only the decider may fill in."""
     return [name for field in tool.decision_fields for name in {field.name, field.parameter} if name in arguments]
 
 
@@ -281,7 +280,7 @@ def _against(edge: Edge, bound: Bound, check: Callable[..., Any], facts: Facts) 
 
 
 def _told(policy: Policy, ruling: Ruling) -> JsonObject:
-    """What a policy said, for the record."""
+    """The ruling of a policy, for the record."""
     match ruling:
         case Allow():
             said, reason = "allow", None
@@ -294,7 +293,7 @@ def _told(policy: Policy, ruling: Ruling) -> JsonObject:
 
 
 class _Counted(Mapping[str, int]):
-    """How often each tool was carried out, counted when a policy first looks: most do not."""
+    """The number of executions of each tool, counted lazily, because most policies do not use it."""
 
     def __init__(self, count: Callable[[], Mapping[str, int]]) -> None:
         self._count = count

@@ -75,16 +75,16 @@ class WaitRule:
     sources: frozenset[str] | None = None
 
     def trusts(self, source: str) -> bool:
-        """Whether events from a source count."""
+        """Whether events of a source count."""
         return self.sources is None or source in self.sources
 
     @property
     def seconds(self) -> float | None:
-        """How long it waits, where that is a duration and known."""
+        """The duration of the wait, if it is a fixed duration."""
         return seconds_of(self.within)
 
     def due(self, view: GuardView, now: int) -> int | None:
-        """When a wait that begins now is over, in microseconds since 1970 UTC; None for never.
+        """The deadline of a wait that starts now, in microseconds since 1970 UTC; None for no deadline.
 
         Raises:
             RunError: The function raised, or gave no deadline.
@@ -115,17 +115,17 @@ class WaitRule:
 
     @property
     def settled_as(self) -> ItemStatus:
-        """What something is that its event has settled."""
+        """The status of an item that its event has settled."""
         return ItemStatus.DELIVERED if self.delivered_by is None else ItemStatus.ACKNOWLEDGED
 
     @property
     def unsettled(self) -> tuple[ItemStatus, ...]:
-        """How something stands that may still be settled."""
+        """The statuses of items that may still be settled."""
         return (ItemStatus.REQUESTED,) if self.delivered_by is None else (ItemStatus.REQUESTED, ItemStatus.DELIVERED)
 
     @property
     def ends(self) -> Mapping[str, str]:
-        """The states that follow, each with what leads there."""
+        """The following states, each with its cause."""
         found: dict[str, str] = {}
         for target, why in (
             (self.then, ", ".join(self.roles_of(Role.SETTLES))),
@@ -141,7 +141,7 @@ class WaitRule:
         return [name for name, its in self.roles.items() if its is role]
 
     def items(self, data: Any) -> list[tuple[str, str | None]]:
-        """What is expected when the wait begins: event and part of each.
+        """The expected items at the start of the wait: event and part of each.
 
         Raises:
             RunError: `each` gives nothing to wait for, or the same part twice.
@@ -160,7 +160,7 @@ class WaitRule:
         return [(name, part) for part in parts for name in names]
 
     def needed(self, total: int) -> int:
-        """How many of the expected things end the wait."""
+        """The number of settled items that ends the wait."""
         match self.expect:
             case "all":
                 return total

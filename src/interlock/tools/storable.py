@@ -1,8 +1,8 @@
-"""What every database keeps unchanged: one predicate for values that are to be kept, one total function for records.
+"""Values that every database stores unchanged: one predicate for values to store, one total function for records.
 
-Python's JSON reader takes NaN, infinities, halves of surrogate pairs and integers of any length; databases do not, and
-they differ in what they do with NUL, depth and size. So values are asked about before they are kept, and whatever is
-written down only as a record of what somebody said is brought into a form that can be kept.
+Python's JSON parser accepts NaN, infinities, lone surrogates and integers of any length; databases do not, and they
+differ in their handling of NUL, depth and size. So values are checked before they are stored, and values that are
+only recorded are converted to a storable form.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ from .errors import NotJson
 LARGEST_INTEGER = 2**63 - 1
 SMALLEST_INTEGER = -(2**63)
 DEEPEST = 64
-"""How many lists and objects may stand inside each other; the strictest database takes 100, with our own around it."""
+"""The maximum nesting depth; the strictest database allows 100, including our own levels."""
 LONGEST = 1_000_000
-"""How many characters a value may have, about, as JSON text."""
+"""The approximate maximum length of a value as JSON text, in characters."""
 LONGEST_KEY = 1_000
-"""How many characters the name of a field may have."""
+"""The maximum length of a field's name, in characters."""
 _RECORDED_TEXT = 2_000
 _RECORDED_ITEMS = 200
 _RECORDED_NODES = 2_000
@@ -42,26 +42,26 @@ def why_not_storable(value: object, *, longest: int = LONGEST) -> str | None:
         return _Looking(longest).problem(to_json(value))
     except NotJson as error:
         return error.message
-    except Exception as error:  # to_json calls methods of the value itself, and they may raise anything
+    except Exception as error:  # to_json calls methods of the value, which may raise anything
         return f"the value cannot be read ({type(error).__name__})"
 
 
 def storable(value: object) -> JSON:
-    """Turn anything into JSON that every database keeps unchanged: for the record of what was refused.
+    """Convert anything to JSON that every database stores unchanged, for records of refused values.
 
-    A value that can be kept is given as it is. Of others, what has no JSON form is written as text, and what is long or
-    deep is cut off. It raises nothing, whatever the value.
+    A storable value is returned unchanged. In others, parts without a JSON form become text, and long or deep parts
+    are truncated. It never raises.
     """
     if why_not_storable(value) is None:
-        with contextlib.suppress(Exception):  # what is below does without the value's own methods
+        with contextlib.suppress(Exception):  # the code below does not use the value's own methods
             return to_json(value)
     return _Recording().form(value, _RECORDED_DEPTH)
 
 
 def storable_text(text: object) -> str:
-    """Turn anything into text that every database keeps unchanged, cut off where it is long."""
+    """Convert anything to text that every database stores unchanged, truncated if it is long."""
     if isinstance(text, Exception):
-        with contextlib.suppress(Exception):  # an exception's own __str__
+        with contextlib.suppress(Exception):  # an exception's own __str__ may raise
             return _text(str(text)) or type(text).__name__
     return _text(text if isinstance(text, str) else _told(text))
 
@@ -72,7 +72,7 @@ class _Looking:
         self.length = 0
 
     def problem(self, value: JSON) -> str | None:
-        # Its own stack: the depth is one of the things that are looked for.
+        # An explicit stack, because the depth itself is checked.
         waiting: list[tuple[JSON, tuple[object, ...]]] = [(value, ())]
         while waiting:
             item, path = waiting.pop()
@@ -187,7 +187,7 @@ _LONGEST_WRITTEN = 4_096
 def _text(text: str, longest: int = _RECORDED_TEXT) -> str:
     if len(text) > longest:
         text = f"{text[: longest - 40]}{_CUT} ({len(text) - longest + 40} more characters)"
-    # A str of its own class may have its own methods; what is kept is the plain text.
+    # A subclass of str may have its own methods, so keep the plain text.
     return str.encode(text, "utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 

@@ -1,6 +1,6 @@
-"""What needs a person: open approvals, attempts of unknown outcome, overdue waits, and events that did not go through.
+"""Items that need a person: open approvals, attempts with an unknown outcome, overdue waits, and failed events.
 
-Each is read off its own index, the oldest first, so a queue costs the same however many instances there are.
+Each kind is read from its own index, the oldest first, so the cost does not depend on the number of instances.
 """
 
 from collections.abc import Collection
@@ -145,7 +145,7 @@ def decided_by(rule: Approval) -> str:
 
 def _unknown(over: _Over, now: int) -> list[Item]:
     columns = ledger.c
-    # Asked of each unsettled attempt, which are few: of a join, or of the ledger's own tenant, SQLite would make something of many.
+    # A subquery for each of the few unsettled attempts: with a join, or the ledger's own tenant, SQLite would scan many rows.
     of_instance = sa.select(instances.c.workflow_id).where(
         instances.c.workflow_id == columns.workflow_id,
         broke_off(now),
@@ -173,7 +173,7 @@ def _unknown(over: _Over, now: int) -> list[Item]:
 
 
 def broke_off(now: int) -> sa.ColumnElement[bool]:
-    """Whether an attempt, joined to its instance, broke off: it is known to, or it is in progress and nobody holds the instance."""
+    """Whether an attempt, joined to its instance, was interrupted: its outcome is unknown, or it is in progress without a valid lease."""
     return sa.or_(
         ledger.c.status == LedgerStatus.UNKNOWN.value,
         sa.and_(
@@ -195,7 +195,7 @@ def _overdue(over: _Over, now: int) -> list[Item]:
     )
     statements = [statement]
     if over.tenant is None and over.workflow is None:
-        # No index begins with the deadline; there is one of each workflow's.
+        # No index starts with the deadline, only with the workflow.
         names = over.connection.execute(sa.select(definitions.c.workflow).distinct()).scalars().all()
         statements = [statement.where(columns.workflow == name) for name in names]
     found = [row for one in statements for row in over.connection.execute(one)]
@@ -230,7 +230,7 @@ def _events(over: _Over) -> list[Item]:
         for row in over.connection.execute(failed)
     ]
     hooks = webhooks.c
-    # Its name is looked up for each: of a join, SQLite may read the outbox whole.
+    # A subquery for each name, because with a join SQLite may read the whole outbox.
     name = sa.select(sent.event_name).where(sent.event_id == hooks.event_id).scalar_subquery()
     given_up = (
         sa.select(
@@ -257,7 +257,7 @@ def _events(over: _Over) -> list[Item]:
             row.error,
         )
         for row in over.connection.execute(given_up)
-        if row.event_name is not None  # otherwise the event was trimmed, and cannot be sent any more
+        if row.event_name is not None  # otherwise the event was trimmed and cannot be sent any more
     ]
     return items
 
@@ -267,7 +267,7 @@ def _of(column: sa.ColumnElement[str], value: str | None) -> list[sa.ColumnEleme
 
 
 def attempts_of(connection: Connection, workflow_id: str, now: int) -> list[LedgerEntry]:
-    """The attempts of an instance that broke off and whose outcome nobody knows, the oldest first."""
+    """The interrupted attempts of an instance with an unknown outcome, the oldest first."""
     statement = (
         sa.select(ledger)
         .join_from(ledger, instances, instances.c.workflow_id == ledger.c.workflow_id)

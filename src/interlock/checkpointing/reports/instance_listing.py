@@ -1,8 +1,8 @@
-"""Looking through instances, page by page: the newest first, with what each waits for.
+"""Lists instances in pages, the newest first, with what each waits for.
 
-A page costs the same whether the database has ten instances or a million: it begins where the page before ended (keyset paging), and
-what an instance waits for is looked up for the rows of the page alone. Those that wait for one thing are read off what holds them where
-few are held, and are otherwise found on the way through the newest.
+The cost of a page does not depend on the number of instances: it starts where the previous page ended (keyset paging), and only its
+rows are joined with what they wait for. A filter by waiting reason starts from the rows that hold instances if they are few, and
+otherwise scans the newest instances.
 """
 
 from collections.abc import Mapping
@@ -27,10 +27,10 @@ LARGEST = 1000
 FEW, MANY = 50, 1000
 """Where no more are held, these are what is read: `FEW` at once, `MANY` of a part of the instances, and after a look that found too few."""
 SLACK = 3_600_000_000
-"""Microseconds by which what holds an instance may seem to be older than the instance, by a clock that was set back."""
+"""The tolerance in microseconds for a holding row that seems older than its instance, after a clock was set back."""
 
 
-# Said as the partial indexes say it: databases take those only where they see that they have the rows.
+# In the words of the partial indexes, because databases use one only if the condition visibly implies its own.
 _HOLDS: Mapping[WaitsFor, tuple[sa.Table, str, sa.ColumnElement[bool]]] = {
     "resolution": (ledger, "started_at", sa.and_(IS_UNSETTLED, ledger.c.status == LedgerStatus.UNKNOWN.value)),
     "approval": (approvals, "requested_at", approvals.c.status == ApprovalStatus.REQUESTED.value),
@@ -40,7 +40,7 @@ _OF_AN_INSTANCE: Mapping[WaitsFor, sa.ColumnElement[bool]] = {
     **{name: is_so for name, (_, _, is_so) in _HOLDS.items()},
     "event": waits.c.status == WaitStatus.OPEN.value,
 }
-"""The same of instances that are named: their waits are found by the instance."""
+"""The same for named instances, whose waits are found by the instance."""
 _NEWEST_FIRST = (instances.c.created_at.desc(), instances.c.workflow_id.desc())
 
 
@@ -129,7 +129,7 @@ def _page(
     conditions = [*_conditions(wanted, is_held=held is not None), *between]
     order: tuple[sa.ColumnElement[Any], ...] = _NEWEST_FIRST
     if held is not None or wanted.workflow_id is not None or wanted.thread_id is not None:
-        # Few, and to be sorted: SQLite would walk through all instances in this order.
+        # Sort these few rows: SQLite would otherwise walk all instances in this order.
         order = ((instances.c.created_at + 0).desc(), instances.c.workflow_id.desc())
     if held is not None:
         conditions.append(instances.c.workflow_id.in_(held))
@@ -161,13 +161,13 @@ def _held(connection: Connection, wanted: Wanted, most: int, *, since: int | Non
     if since is not None:
         statement = statement.where(table.c[at] >= since).order_by(
             table.c[at].desc()
-        )  # in the order of the index that is meant
+        )  # in the order of the intended index
     found = connection.execute(statement.limit(most + 1)).scalars().all()
     return [*{str(one) for one in found}] if len(found) <= most else None
 
 
 def _after(at: int, workflow_id: str) -> list[sa.ColumnElement[bool]]:
-    # Said in two parts so that every database walks its index instead of sorting.
+    # Two conditions instead of a row comparison, so that every database walks its index instead of sorting.
     return [
         instances.c.created_at <= at,
         sa.or_(instances.c.created_at < at, instances.c.workflow_id < workflow_id),
@@ -182,7 +182,7 @@ def _down_to(at: int, workflow_id: str) -> list[sa.ColumnElement[bool]]:
 
 
 def _is_filtered(wanted: Wanted) -> bool:
-    """Whether many instances may have to be looked at for one page."""
+    """Whether one page may have to scan many instances."""
     others = (wanted.workflow, wanted.state, wanted.waiting, wanted.changed_before)
     return wanted.running or any(one is not None for one in others)
 
@@ -196,14 +196,14 @@ def _owned(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
 def _last_of(
     connection: Connection, wanted: Wanted, begins: list[sa.ColumnElement[bool]], number: int
 ) -> tuple[int, str] | None:
-    """The last of so many instances, whatever is wanted of them; None when there are not so many. Read off the index alone."""
+    """The last of the next so many instances, without filters; None if there are fewer. Reads only the index."""
     statement = sa.select(instances.c.created_at, instances.c.workflow_id).where(*begins, *_owned(wanted))
     row = connection.execute(statement.order_by(*_NEWEST_FIRST).offset(number - 1).limit(1)).first()
     return None if row is None else (int(row[0]), str(row[1]))
 
 
 def waits_for(connection: Connection, workflow_ids: list[str]) -> dict[str, WaitsFor]:
-    """What holds each of these instances; those that nothing holds are left out."""
+    """The waiting reason of each of these instances, without those that nothing holds."""
     holds: dict[str, WaitsFor] = {}
     if not workflow_ids:
         return holds
@@ -216,7 +216,7 @@ def waits_for(connection: Connection, workflow_ids: list[str]) -> dict[str, Wait
 
 
 def _conditions(wanted: Wanted, *, is_held: bool) -> list[sa.ColumnElement[bool]]:
-    """What an instance has to be; `is_held`: what it waits for has been asked already."""
+    """The conditions on an instance; `is_held` means that its waiting reason was already checked."""
     columns = instances.c
     conditions: list[sa.ColumnElement[bool]] = [columns.definition != instance_rows.ERASED]
     for column, value in (

@@ -1,4 +1,4 @@
-"""Waits in SQL: open until their events, their deadline or another way out of the state ends them, whichever commits first."""
+"""Waits in SQL: open until their events, their deadline or a command ends them, whichever commits first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from .sql.insert import insert_or_ignore
 
 
 class WaitStatus(StrEnum):
-    """Where a wait stands."""
+    """The status of a wait."""
 
     OPEN = "open"
     DONE = "done"
-    """Ended by what it waited for."""
+    """Ended by its events."""
     FAILED = "failed"
-    """Ended because too much of what it waited for had failed."""
+    """Ended because too many items failed."""
     TIMED_OUT = "timed_out"
     """Ended by its deadline."""
     LEFT = "left"
@@ -62,19 +62,19 @@ class WaitItem:
 
 
 IS_OPEN = sa.and_(waits.c.status == WaitStatus.OPEN.value, waits.c.ended_at.is_(None))
-"""Said twice: the status is in the indexes of open waits, and that they have not ended is why these hold so few."""
+"""Two conditions: the status is a column of the indexes of open waits, and `ended_at` limits these partial indexes to few rows."""
 
 
 def insert(
     connection: Connection, wait: Wait, items: Sequence[tuple[str, str | None]], correlations: Mapping[str, str]
 ) -> None:
-    """Write a new wait.
+    """Insert a new wait.
 
     Args:
-        connection: In the transaction that brings the instance into the state.
+        connection: The transaction that brings the instance into the state.
         wait: The wait.
-        items: Event name and part of each thing that it expects.
-        correlations: For each event that it looks at, what the event is found by.
+        items: Event name and part of each expected item.
+        correlations: The correlation key for each event that it uses.
     """
     values = {name: getattr(wait, name) for name in wait.__slots__}
     values["status"] = wait.status.value
@@ -147,17 +147,17 @@ def due(connection: Connection, *, workflow: str, now: int, limit: int) -> list[
 
 
 def missed(connection: Connection, *, workflow: str, since: int, limit: int) -> list[Wait]:
-    """Open waits that an event in the inbox would fit.
+    """Open waits that match an event in the inbox.
 
-    Either both were written at the same moment and did not see each other, or the wait was not to be moved when the event came
-    (`InboxStatus.KEPT` with a note), which may be long ago.
+    Either both were written concurrently and did not see each other, or the wait could not be moved when the event arrived
+    (`InboxStatus.KEPT` with a note), perhaps long ago.
 
     Args:
         connection: The connection.
-        workflow: Of which workflow.
-        since: Microseconds since 1970 UTC. Of the others only events that were checked later are, so that what waits in the inbox permanently
-            costs nothing.
-        limit: How many at most of each kind.
+        workflow: The workflow.
+        since: Microseconds since 1970 UTC. Events without a note count only if they were processed later, so that events that stay
+            in the inbox permanently cost nothing.
+        limit: The maximum number of each kind.
     """
     found: dict[str, Wait] = {}
     held_up = sa.and_(inbox.c.status == _literal(InboxStatus.KEPT), inbox.c.note.is_not(None))
@@ -192,19 +192,19 @@ def _literal(status: StrEnum) -> sa.ColumnElement[str]:
 
 
 def looked_until(connection: Connection, workflow: str) -> int:
-    """Up to when events were looked through that waits may have missed: microseconds since 1970 UTC, 0 where nobody did."""
+    """The time up to which missed events were scanned, in microseconds since 1970 UTC; 0 without a scan."""
     return int(connection.scalar(sa.select(looks.c.looked_at).where(looks.c.workflow == workflow)) or 0)
 
 
 def note_look(connection: Connection, workflow: str, at: int) -> None:
-    """Write down that events were looked through which came before a moment."""
+    """Record that events before a moment were scanned."""
     later = sa.update(looks).where(looks.c.workflow == workflow, looks.c.looked_at < at).values(looked_at=at)
     if connection.execute(later).rowcount == 0:
         insert_or_ignore(connection, looks, {"workflow": workflow, "looked_at": at})
 
 
 def mark_item(connection: Connection, item: WaitItem, status: ItemStatus, *, event_id: str, now: int) -> bool:
-    """Move one item on, provided that it still stands as it was read."""
+    """Change the status of one item, if it is unchanged since it was read."""
     statement = (
         sa.update(wait_items)
         .where(
@@ -218,7 +218,7 @@ def mark_item(connection: Connection, item: WaitItem, status: ItemStatus, *, eve
 
 
 def count(connection: Connection, wait_id: str, *, settled: int, failed: int) -> Wait | None:
-    """Add to the counts of an open wait; None when it is not open any more."""
+    """Add to the counts of an open wait; None if it is not open any more."""
     statement = (
         sa.update(waits)
         .where(waits.c.wait_id == wait_id, waits.c.status == WaitStatus.OPEN.value)
@@ -236,7 +236,7 @@ def end(
     resumed: bool,
     timed_out: Sequence[ItemStatus] = (),
 ) -> bool:
-    """End an open wait: a compare-and-set, so that of an event and a deadline only one gets through.
+    """End an open wait with a compare-and-set, so that only one of an event and a deadline succeeds.
 
     Args:
         connection: In a write transaction.
@@ -287,7 +287,7 @@ def items(
 
 
 def progress(connection: Connection, wait_id: str) -> dict[ItemStatus, int]:
-    """How many items of a wait have come how far."""
+    """The number of a wait's items by status."""
     rows = connection.execute(
         sa.select(wait_items.c.status, sa.func.count())
         .where(wait_items.c.wait_id == wait_id)

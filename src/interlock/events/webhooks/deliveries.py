@@ -1,4 +1,4 @@
-"""What is to be sent where, in SQL: noted once, taken by one sender at a time, and remembered when it has arrived."""
+"""The deliveries of webhooks in SQL: recorded once, claimed by one sender at a time, and kept after delivery."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 
 @dataclass(frozen=True)
 class Due:
-    """An event that a webhook is to be told of now."""
+    """An event that is due for a webhook."""
 
     hook: str
     event_id: str
@@ -22,10 +22,10 @@ class Due:
 
 
 def note(connection: Connection, hooks: Sequence[str], event_id: str, *, now: int) -> bool:
-    """Note that an event of this outbox is to be sent; doing it again changes nothing.
+    """Record the delivery of an event in this outbox. Idempotent.
 
     Returns:
-        Whether the event is one of this outbox.
+        Whether the event is in this outbox.
     """
     columns = outbox.c
     row = connection.execute(sa.select(columns.workflow_id, columns.tenant).where(columns.event_id == event_id)).first()
@@ -43,12 +43,12 @@ def note(connection: Connection, hooks: Sequence[str], event_id: str, *, now: in
             with connection.begin_nested():
                 connection.execute(webhooks.insert().values(values))
         except sa.exc.IntegrityError:
-            continue  # another process noted it just now
+            continue  # another process has just recorded it
     return True
 
 
 def any_due(connection: Connection, hooks: Sequence[str], *, now: int) -> bool:
-    """Whether something is due: a look that takes no lock, for this is asked every second."""
+    """Whether a delivery is due, checked without a lock, because it runs every second."""
     columns = webhooks.c
     due = sa.select(columns.hook).where(
         columns.status == PENDING, columns.next_attempt_at <= now, columns.hook.in_(hooks)
@@ -57,7 +57,7 @@ def any_due(connection: Connection, hooks: Sequence[str], *, now: int) -> bool:
 
 
 def take(connection: Connection, hooks: Sequence[str], *, now: int, until: int, limit: int) -> list[Due]:
-    """Take what is due, for nobody else to send until then; what was erased meanwhile is dropped."""
+    """Claim due deliveries until a time; drops those of erased events."""
     columns = webhooks.c
     due = (
         sa.select(columns.hook, columns.event_id, columns.attempts, outbox.c.envelope)
@@ -89,7 +89,7 @@ def settle(
     next_attempt_at: int | None = None,
     error: str | None = None,
 ) -> None:
-    """Write down what became of an attempt, unless somebody else has made another one since."""
+    """Record the outcome of an attempt, unless another process has made a later one."""
     connection.execute(
         sa.update(webhooks)
         .where(webhooks.c.hook == one.hook, webhooks.c.event_id == one.event_id, webhooks.c.attempts == one.attempt)
@@ -104,7 +104,7 @@ def settle(
 
 @dataclass(frozen=True)
 class GivenUp:
-    """An event that a webhook is told of no more."""
+    """An event whose delivery to a webhook was given up."""
 
     hook: str
     event_id: str
@@ -116,9 +116,9 @@ class GivenUp:
 
 
 def given_up(connection: Connection, *, tenant: str, limit: int) -> list[GivenUp]:
-    """What was given up, the newest first."""
+    """The deliveries that were given up, the newest first."""
     columns = webhooks.c
-    # Looked up for each: of a join, SQLite may read the outbox whole.
+    # Subqueries, because with a join SQLite may read the whole outbox.
     name = sa.select(outbox.c.event_name).where(outbox.c.event_id == columns.event_id).scalar_subquery()
     statement = (
         sa.select(
@@ -134,12 +134,12 @@ def given_up(connection: Connection, *, tenant: str, limit: int) -> list[GivenUp
         .order_by(columns.next_attempt_at.desc())
         .limit(limit)
     )
-    # Without those whose event was trimmed: they cannot be sent any more.
+    # Without trimmed events, which cannot be sent any more.
     return [GivenUp(*row) for row in connection.execute(statement) if row.event_name is not None]
 
 
 def retry(connection: Connection, event_id: str, *, tenant: str, now: int) -> int:
-    """Try again what was given up; how many webhooks are told again."""
+    """Retry deliveries that were given up; returns their number."""
     columns = webhooks.c
     given_up = sa.update(webhooks).where(columns.event_id == event_id, columns.tenant == tenant, columns.status == DEAD)
     return connection.execute(
@@ -148,7 +148,7 @@ def retry(connection: Connection, event_id: str, *, tenant: str, now: int) -> in
 
 
 def forget(connection: Connection, *, before: int) -> int:
-    """Delete what was delivered before a moment."""
+    """Delete deliveries that succeeded before a moment."""
     old = sa.delete(webhooks).where(webhooks.c.status == DELIVERED, webhooks.c.next_attempt_at < before)
     return connection.execute(old).rowcount
 

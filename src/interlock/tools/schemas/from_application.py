@@ -1,4 +1,4 @@
-"""Arguments that only the application supplies: a model is not offered them, and cannot give them."""
+"""Arguments that only the application supplies; models neither see nor set them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class SuppliedField(FieldOfOthers):
 
 
 def on_record(fields: Iterable[SuppliedField], before: JsonObject, *, given: JsonObject) -> JsonObject:
-    """What the application supplied to a call that was made before, as far as its record has it; what is sensitive is masked there.
+    """The arguments that the application supplied to an earlier call, from its record, in which sensitive values are masked.
 
     Args:
         fields: The arguments that it supplies.

@@ -1,4 +1,4 @@
-"""Arguments that only the person who decides on a call states: a model is not offered them, and cannot give them."""
+"""Arguments that only the decider of a call fills in; models neither see nor set them."""
 
 import copy
 from collections.abc import Iterable, Mapping

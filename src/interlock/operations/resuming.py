@@ -1,10 +1,10 @@
-"""Letting graphs continue from where something was settled: an ended wait, a decided or expired approval, a resolved attempt.
+"""Resumes graphs from settled stops: an ended wait, a decided or expired approval, a resolved attempt.
 
-What settles it is committed in SQL first. Resuming only lets the graph see it; one that fails, or that a killed process never made, is
-made up for by a later tick. So a stop is struck off only once its thread was seen to have continued.
+The settlement is committed in SQL first; the resume only makes the graph see it. A later tick repeats a resume that failed or that a
+killed process did not make. So a stop is deleted only after its thread was seen to have continued.
 
-Of several ticks one takes a stop up, by a claim in SQL. Threads are taken up side by side, and one that fails comes after those behind it,
-with pauses that grow.
+A claim in SQL lets only one of several ticks resume a stop. Threads are resumed in parallel; a failed one is retried after others, with
+growing pauses.
 """
 
 import contextlib
@@ -35,13 +35,13 @@ from .compiled import CompiledWorkflow, HasEngine
 AnyGraph = CompiledStateGraph[Any, Any, Any, Any]
 
 ABANDONED_AFTER = 300.0
-"""After so long without a checkpoint a run that was resumed counts as left by a process that died, and the tick takes it up."""
+"""A resumed run without a new checkpoint for so long counts as abandoned by a dead process, and a tick resumes it."""
 BATCH = 1_000
-"""How many stops of a kind one tick looks at."""
+"""The maximum number of stops of each kind per tick."""
 AT_ONCE = 8
-"""How many threads one tick lets continue at a time."""
+"""The maximum number of threads that one tick resumes concurrently."""
 _LOOK_AGAIN = 5.0
-"""Seconds until a thread is checked again that somebody else runs."""
+"""Seconds until the next check of a thread that another process runs."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,16 @@ class Failure:
 
 @dataclass
 class Resumed:
-    """What resuming graph came to."""
+    """The result of resuming graphs."""
 
     workflow_ids: list[str] = field(default_factory=list)
     """The instances whose graphs continued."""
     failed: list[Failure] = field(default_factory=list)
-    """Where one could not."""
+    """The graphs that could not be resumed."""
 
     @classmethod
     def of(cls, parts: Iterable["Resumed"]) -> "Resumed":
-        """All of them together, each instance once."""
+        """Merge several results; each instance occurs once."""
         whole = cls()
         for part in parts:
             whole.workflow_ids += part.workflow_ids
@@ -86,12 +86,12 @@ class _Standing(Enum):
 
 
 class Resumer:
-    """Lets the graphs of one workflow continue.
+    """Resumes the graphs of one workflow.
 
     Args:
         graph: The compiled workflow; or a middleware's stand-in for one.
-        root: The graph that it is a part of, where it runs inside another one; resumed in its place.
-        abandoned_after: How long a run that was resumed may be without a checkpoint before it counts as left by a process that died.
+        root: The graph that contains it, if it is a subgraph; resumed in its place.
+        abandoned_after: How long a resumed run may be without a new checkpoint before it counts as abandoned.
     """
 
     def __init__(
@@ -104,12 +104,12 @@ class Resumer:
         self._abandoned_after = ABANDONED_AFTER if abandoned_after is None else abandoned_after
 
     def all(self) -> Steps[Resumed]:
-        """Resume every graph that has not yet, as far as is known, and is to be tried now."""
+        """Resume every graph that is not known to have resumed, and whose attempt is due."""
         found: list[Stop] = yield from in_store(self._pending, write=False)
         return (yield from self.resume(found))
 
     def ended(self, wait_ids: Iterable[str]) -> Steps[Resumed]:
-        """Resume the graphs that are at these ended waits."""
+        """Resume the graphs of these ended waits."""
         ids = [*wait_ids]
         if not ids:
             return Resumed()
@@ -117,7 +117,7 @@ class Resumer:
         return (yield from self.resume(found))
 
     def resume(self, found: list[Stop]) -> Steps[Resumed]:
-        """Resume the graphs that are there. One that cannot is left for a later tick, and logged."""
+        """Resume the graphs of these stops. A failure is logged, and left to a later tick."""
         if not found or self._own is None:
             return Resumed()
         threads: list[list[_Due]] = yield from in_store(lambda connection: self._by_thread(connection, found))
@@ -127,7 +127,7 @@ class Resumer:
 
     @contextlib.contextmanager
     def _owner(self, wanted: bool) -> Iterator[str]:
-        """Who takes stops up, whose claims hold for as long as this continues."""
+        """An owner of claims, which are renewed as long as this continues."""
 
         def renewed() -> bool:
             with self._engine.store.write() as connection:
@@ -150,19 +150,19 @@ class Resumer:
             workflow=self._engine.definition.name,
             now=now,
             decided_before=now - int(LEFT_ALONE * 1_000_000),
-            # Those inside another graph, which nobody has told us of, find out when that is run again.
+            # Without `root`, embedded graphs resume when the outer graph runs again.
             inside=self._root is not None,
             limit=BATCH,
         )
         return [stop for stop in found if not claims.is_held(stop.owner, stop.held_until, now)]
 
     def _by_thread(self, connection: Connection, found: list[Stop]) -> list[list["_Due"]]:
-        """The stops by the thread that is resumed, so that one thread is never resumed twice at once."""
+        """The stops grouped by thread, so that a thread is never resumed twice concurrently."""
         threads: dict[tuple[str, bool], list[_Due]] = {}
         for stop in found:
             instance = instance_rows.load(connection, stop.workflow_id)
             if instance is None or instance.thread_id is None:
-                stops.mark(connection, stop)  # there is no graph to continue
+                stops.mark(connection, stop)  # there is no graph to resume
                 continue
             inside = bool(instance.checkpoint_ns)
             runner = self._root if inside else self._own
@@ -180,12 +180,12 @@ class Resumer:
         return going_on(configurable, instance)
 
     def thread(self, due: list["_Due"], owner: str) -> Steps[Resumed]:
-        """Let one thread continue from its stops, one after another: the first run may serve them all."""
+        """Resume one thread from its stops, one after another, because the first run may serve all of them."""
         done = Resumed()
         for one in due:
             claimed = yield from in_store(lambda connection, one=one: self._claimed(connection, one.stop, owner))  # type: ignore[misc]
             if claimed is None:
-                continue  # it has continued, or somebody else is at it
+                continue  # it has continued, or another process is resuming it
             standing, error = yield from self._go_on(one, failed_before=claimed.attempts > 0)
             if error is None and standing in {_Standing.WAITS, _Standing.LEFT}:
                 done.workflow_ids.append(one.stop.workflow_id)
@@ -220,7 +220,7 @@ class Resumer:
     def _settle(
         self, connection: Connection, stop: Stop, owner: str, standing: _Standing, error: Exception | None
     ) -> Failure | None:
-        """Strike the stop off, or give it back."""
+        """Delete the claim of a stop, or release it."""
         now = self._engine.store.now(connection)
         if isinstance(error, ConflictError):
             claims.put_back(connection, stop, owner=owner, at=now)
@@ -235,17 +235,17 @@ class Resumer:
         return None
 
     def _standing(self, state: Any, stop: Stop, *, failed_before: bool) -> _Standing:
-        """Where a thread stands as seen from a stop."""
+        """The position of a thread relative to a stop."""
         shown = [interrupt.value for interrupt in state.interrupts]
         if any(isinstance(value, Mapping) and _shows(value, stop) for value in shown):
             return _Standing.WAITS
-        # `next` leaves out a task that has ended and whose step has not.
+        # `next` omits a task that has ended before its step.
         if shown or not state.tasks:
             return _Standing.ELSEWHERE
-        if failed_before:  # the run that broke was ours, and nobody else has the stop
+        if failed_before:  # the failed run was ours, and no other process has the stop
             return _Standing.LEFT
-        # A run that is in progress looks at the row by itself. One whose process died is in progress for ever.
-        if state.created_at is None:  # a saver that does not say when
+        # A running graph reads the row itself. The run of a dead process looks the same, and never ends.
+        if state.created_at is None:  # a saver without timestamps
             return _Standing.RUNS
         age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(state.created_at)
         return _Standing.LEFT if age.total_seconds() >= self._abandoned_after else _Standing.RUNS
@@ -253,7 +253,7 @@ class Resumer:
 
 @dataclass(frozen=True)
 class _Due:
-    """A stop, and how its thread is let continue."""
+    """A stop, and how to resume its thread."""
 
     stop: Stop
     runner: AnyGraph
@@ -270,7 +270,7 @@ def _of_waits(connection: Connection, wait_ids: list[str]) -> list[Stop]:
 
 
 def _shows(value: Mapping[str, Any], stop: Stop) -> bool:
-    """Whether an interrupt is about what a stop is about."""
+    """Whether an interrupt belongs to a stop."""
     match stop.kind:
         case Kind.WAIT:
             return value.get("waitId") == stop.id
@@ -281,16 +281,16 @@ def _shows(value: Mapping[str, Any], stop: Stop) -> bool:
 
 
 def going_on(configurable: Mapping[str, Any], instance: Instance) -> RunnableConfig:
-    """The config that the library resumes a thread with: as itself, which decides nothing.
+    """The config with which the library resumes a thread as itself, without the right to decide anything.
 
-    Proposals stay those of the turn that made them. It standing in the config because a parent graph's context may be of a class that
-    nobody else can make.
+    Proposals keep the principal of their turn. The mark is in the config because the context of a parent graph may have a class that
+    only the application can create.
     """
     return {"configurable": {**configurable, ACTOR: RuntimeActor.clock(instance.tenant)}}
 
 
 def kind_of(error: Exception) -> str:
-    """What is kept of a failure beside what it was about: its type, and the code of our own error; its text goes to the log."""
+    """The stored form of a failure: its type, and the code of an Interlock error; its text goes only to the log."""
     return f"{type(error).__name__} ({error.code})" if isinstance(error, InterlockError) else type(error).__name__
 
 

@@ -1,4 +1,4 @@
-"""Going through a workflow step by step, looking at it after each."""
+"""Runs a workflow step by step, and shows it after each step."""
 
 import asyncio
 import sys
@@ -17,7 +17,7 @@ from .compiled import CompiledWorkflow, Config
 from .instances import Instances
 
 _SHOWN = 12
-"""How many steps are below a picture."""
+"""The number of steps shown below a picture."""
 
 
 class Stepper:
@@ -37,9 +37,9 @@ class Stepper:
         self._config = config
         self._context = context
         self.last: dict[str, Any] = {}
-        """What the last step answered with: the channels of the graph."""
+        """The output of the last step: the channels of the graph."""
         self.steps: list[str] = []
-        """The steps so far in words: what was said, proposed, denied, answered and carried out."""
+        """The steps so far in words: messages, proposals, denials, answers and executions."""
         self._known = 0
 
     def say(self, text: str, **started: Any) -> "Stepper":
@@ -133,7 +133,7 @@ class Stepper:
         )
 
     def _told(self, picture: Picture, ahead: str) -> Picture:
-        """The picture with the steps below it, the last ones where there are many."""
+        """The picture with the last steps below it."""
         if picture.standing is None:
             return picture
         first = max(0, len(self.steps) - _SHOWN)
@@ -144,7 +144,7 @@ class Stepper:
 
     @staticmethod
     def _ahead(following: tuple[str, ...], awaited: tuple[Any, ...]) -> str:
-        """What comes next, and what is waited for."""
+        """The next nodes and the pending interrupts, in words."""
         waits = " and ".join(map(waits_of, awaited))
         return f"next: {', '.join(following) or 'the turn is over'}" + (f"; waits for {waits}" if waits else "")
 
@@ -157,7 +157,7 @@ class Stepper:
         return self._note(given, by)
 
     def _note(self, given: Any, by: Principal | None) -> "Stepper":
-        """Write down what the step did."""
+        """Record the effects of the step."""
         if isinstance(given, Command):
             who = by or self._context or Principal.ANONYMOUS
             kind = given.resume.get("type") if isinstance(given.resume, dict) else given.resume

@@ -1,4 +1,4 @@
-"""What is overdue or settled, taken up from outside the graphs: deadlines kept, and threads let continue."""
+"""Enforces deadlines and resumes threads of settled stops, from outside the graphs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,9 +30,9 @@ from .deliveries import Deliveries
 from .resuming import AT_ONCE, AnyGraph, Failure, going_on, kind_of
 
 BATCH = 100
-"""How many of a kind are read at once."""
+"""The batch size per kind."""
 Ids = tuple[str, str]
-"""Of an approval and its instance."""
+"""The ids of an approval and its instance."""
 T = TypeVar("T")
 
 
@@ -124,7 +124,7 @@ class Ticking:
     def _each(
         self, find: Callable[[Connection, int], list[Ids]], take_up: Callable[[Ids], Steps[Any]]
     ) -> Steps[list[Any]]:
-        """Take up everything that is found, side by side, until nothing else is; each once."""
+        """Process everything that is found, in parallel, until nothing new is found; each item once."""
         done: list[Any] = []
         seen: set[Ids] = set()
         while True:
@@ -148,7 +148,7 @@ class Ticking:
             done = yield from remind_one(self._engine, *ids)
         except StoreUnavailable:
             raise
-        except Exception as error:  # a reminder holds up no deadline; the next tick tries again
+        except Exception as error:  # a reminder must not delay deadlines; the next tick retries
             logger.exception("nobody could be reminded of the approval %s", ids[0])
             return Failure("reminder", *ids, error, None)
         return ids[0] if done else None
@@ -179,11 +179,11 @@ class Ticking:
 
     def _carried_out(self, proposal_id: str) -> Steps[None]:
         stood = yield from standing(self._engine, proposal_id, None)
-        if isinstance(stood, ErrorResult) and stood.error.retryable:  # a limit that will pass: it is granted still
+        if isinstance(stood, ErrorResult) and stood.error.retryable:  # a temporary limit: the approval stays granted
             raise ConflictError(stood.error.message, code=stood.error.code, details=stood.error.details)
 
     def _tried(self, kind: Kind, ids: Ids, steps: Steps[T]) -> Steps[T | Failure]:
-        """Do it, and where it fails give the failure, which is written down so that it is tried again after a pause."""
+        """Execute the work; a failure is recorded for a later retry, and returned."""
         approval_id, workflow_id = ids
         stop = Stop(kind, workflow_id, approval_id)
         try:
@@ -305,7 +305,7 @@ class Ticking:
 
 
 def _why_no_thread(instance: Instance) -> str | None:
-    """Why an instance has no thread that can be run on from here."""
+    """Why an instance has no thread that can be resumed here."""
     if instance.checkpoint_ns:
         return f"The workflow {instance.workflow_id} has no separate thread to resume: it runs inside another graph. Resume that graph."
     if instance.thread_id is None:

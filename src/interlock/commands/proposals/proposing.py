@@ -1,7 +1,7 @@
-"""Proposing from outside the graph: the same gate, ledger, approvals and record as in it, without a thread and without a model.
+"""Proposals from outside the graph: the same gate, ledger, approvals and records, without a thread and without a model.
 
-A call that needs a person's decision is asked about, and waits. `standing` says where such a proposal stands, and carries it out once it
-was granted: whichever comes first does, and the others are given its result.
+A call that needs a person's decision creates a request, and waits. `standing` returns the status of such a proposal, and executes a
+granted one: the first caller executes it, and the others get its result.
 """
 
 from collections.abc import Mapping
@@ -42,28 +42,28 @@ from .limits import Limit, limited, why_limited
 from .streaming import stream_for_tools
 
 Stood = Result | Pending
-"""Where a proposal stands."""
+"""The status of a proposal."""
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What there is when a call comes."""
+    """The stored state at the start of a call."""
 
     instance: Instance
     entry: LedgerEntry | None
     approval: ApprovalRequest | None
     limit: Limit | None
-    """Why the caller has to wait before another proposal is judged."""
+    """The rate limit that the caller has reached, if any."""
 
 
 def propose(engine: Engine, call: Call) -> Steps[Stood]:
-    """Judge a call, and carry it out, or ask anyone who has to decide first.
+    """Judge a call, and execute it, or request the decision that it needs first.
 
     Raises:
         RunError: There is no such instance for the caller's tenant.
         PrincipalError: The instance serves somebody else.
         InputError: The key cannot be stored, or a command has neither key nor revision.
-        ConflictError: The instance is not at the revision that the call was meant for, or somebody else is at it.
+        ConflictError: The instance has another revision than the call requires, or another caller is executing it.
         IdempotencyError: The key was used for something else.
         OutcomeUnknown: An attempt was interrupted during its effect.
     """
@@ -73,7 +73,7 @@ def propose(engine: Engine, call: Call) -> Steps[Stood]:
     instance = found.instance
     yield from refuse_strangers(engine, instance, by)
     if problem is not None:
-        raise problem  # told to nobody who may not propose here at all
+        raise problem  # only for principals who may propose here at all
     if contract is not None:
         yield Startable(contract)
     proposal = call.proposal(instance, key, contract)
@@ -101,7 +101,7 @@ def _proposed(engine: Engine, call: Call, commands: Commands, proposal: Proposal
     if call.asks and found.entry is None and found.limit is not None:
         return (yield from limited(engine, found.instance, call.principal, found.limit))
     if call.asks and found.entry is None and _may_ask(engine, found.instance, proposal.tool):
-        # A revision that the caller did not give is no reason against asking: it binds nothing.
+        # Without a given revision there is nothing to compare.
         asking = commands if call.revision is not None else _commands(engine, found.instance, call.principal)
         stands = yield from asking.recording(
             proposal, in_store(partial(_asked, commands=asking, proposal=engine.completed(proposal)))
@@ -116,29 +116,29 @@ def _proposed(engine: Engine, call: Call, commands: Commands, proposal: Proposal
     try:
         return answered((yield from commands.carry_out(proposal)))
     except CommitUnknown as lost:
-        lost.retryable = call.key is not None or call.revision is not None  # otherwise it would be another call
+        lost.retryable = call.key is not None or call.revision is not None  # otherwise it would be a different call
         raise
 
 
 def _asked(connection: Connection, commands: Commands, proposal: Proposal) -> Any:
     unit, _, approval = commands.unit_for(connection, proposal)
     if approval is not None:
-        return approval  # somebody asked since it was looked for
+        return approval  # another process has made the request since the lookup
     return Requests(commands).stand(connection, proposal, None, unit)
 
 
 def standing(engine: Engine, approval_id: str, by: Principal | None) -> Steps[Stood]:
-    """Where a proposal stands that a person was asked about; carried out, once, where it was granted and nobody has done that yet.
+    """The status of a proposal that needed a decision; executes a granted one, once.
 
     Args:
         engine: The workflow.
         approval_id: The id of the proposal.
-        by: Who looks; None for the application.
+        by: The principal who looks; None for the application.
 
     Raises:
         InputError: There is no such proposal for their tenant.
         PrincipalError: The instance serves somebody else.
-        ConflictError: It is being carried out elsewhere, or the graph of a thread carries it out.
+        ConflictError: Another process is executing it, or the graph of a thread has to execute it.
         OutcomeUnknown: It was interrupted during its effect.
     """
     approval, _ = yield from looked_up(engine, approval_id, by)
@@ -146,7 +146,7 @@ def standing(engine: Engine, approval_id: str, by: Principal | None) -> Steps[St
 
 
 def looked_up(engine: Engine, approval_id: str, by: Principal | None) -> Steps[tuple[ApprovalRequest, Instance]]:
-    """A proposal with its instance, for somebody who may propose on that; a refusal is recorded.
+    """A proposal with its instance, for a principal who may propose on the instance; a refusal is recorded.
 
     Raises:
         InputError: There is no such proposal for their tenant.
@@ -167,7 +167,7 @@ def looked_up(engine: Engine, approval_id: str, by: Principal | None) -> Steps[t
 
 
 def _stood(engine: Engine, approval: ApprovalRequest) -> Steps[Stood]:
-    """Where a proposal stands now; what is due happens first."""
+    """The current status of a proposal, after due work on it."""
     current, instance = yield from settled(engine, approval)
     if current.status is ApprovalStatus.REQUESTED:
         return (yield from asked_apart(engine.definition, lambda: pending(engine, instance, current)))
@@ -181,7 +181,7 @@ def _stood(engine: Engine, approval: ApprovalRequest) -> Steps[Stood]:
 
 
 def settled(engine: Engine, approval: ApprovalRequest) -> Steps[tuple[ApprovalRequest, Instance]]:
-    """A request as it is now, with its instance: what follows its deadline has happened, and it is void where the instance has moved on."""
+    """The current request with its instance, after an overdue deadline was applied, and void if the instance has moved."""
     while True:
         current, instance, is_behind = yield InStore(partial(_as_it_is, engine, approval.approval_id), write=False)
         if not is_behind:
@@ -192,7 +192,7 @@ def settled(engine: Engine, approval: ApprovalRequest) -> Steps[tuple[ApprovalRe
 
 
 def _as_it_is(engine: Engine, approval_id: str, connection: Connection) -> tuple[ApprovalRequest, Instance, bool]:
-    """A request and its instance; and whether something is to happen to it before anybody is told of it."""
+    """A request and its instance, and whether it has due work."""
     current, instance = _with_instance(connection, approval_id)
     if current is None or instance is None:
         raise unknown_approval(approval_id)
@@ -201,11 +201,11 @@ def _as_it_is(engine: Engine, approval_id: str, connection: Connection) -> tuple
 
 
 def carry_out(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Result]:
-    """Carry out a proposal that was granted, on behalf of who proposed it; once, whichever comes first.
+    """Execute a granted proposal on behalf of its proposer; only the first caller executes it.
 
     Raises:
-        ConflictError: Somebody else is at it.
-        OutcomeUnknown: It broke off in mid-effect.
+        ConflictError: Another caller is executing it.
+        OutcomeUnknown: It was interrupted during its effect.
     """
     contract = engine.definition.contracts.get(approval.tool)
     if contract is not None:
@@ -222,7 +222,7 @@ def carry_out(engine: Engine, approval: ApprovalRequest, instance: Instance) -> 
 
 
 def _void_denied(connection: Connection, commands: Commands, approval: ApprovalRequest, done: Result) -> None:
-    """Void what was granted of a read that is denied now: a read is judged in a transaction that cannot write."""
+    """Void a granted read that is denied now; a separate step, because a read is judged in a read-only transaction."""
     unit = commands.unit(connection)
     current = approval_rows.load_by_id(connection, approval.approval_id)
     body = getattr(done, "error", None)
@@ -232,7 +232,7 @@ def _void_denied(connection: Connection, commands: Commands, approval: ApprovalR
 
 
 def _came_to(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Result]:
-    """What a proposal came to that was carried out; of a read nothing is kept."""
+    """The result of an executed proposal; the result of a read is not stored."""
     entry: LedgerEntry | None = yield InStore(
         lambda connection: ledger_rows.load(connection, approval.workflow_id, approval.idempotency_key), write=False
     )
@@ -249,13 +249,13 @@ def _came_to(engine: Engine, approval: ApprovalRequest, instance: Instance) -> S
 
 
 def _is_behind(instance: Instance, approval: ApprovalRequest) -> bool:
-    """Whether the instance has left where a proposal was made that is open, or granted and not carried out."""
+    """Whether the instance has left the position of an open proposal, or of a granted one that is not executed."""
     is_open = approval.status is ApprovalStatus.REQUESTED or (approval.status.is_granted and approval.is_at_the_door)
     return is_open and moved_on(instance, approval) and instance.running_key != approval.idempotency_key
 
 
 def _settle(engine: Engine, connection: Connection, approval: ApprovalRequest) -> Overdue | None:
-    """Let what is due of an open request happen, and close it where the instance has moved on."""
+    """Do the due work of an open request, and close it if the instance has moved."""
     unit = engine.store.unit(connection, approval.workflow_id)
     current = approval_rows.load_by_id(connection, approval.approval_id)
     if unit is None or current is None:
@@ -301,7 +301,7 @@ def _may_ask(engine: Engine, instance: Instance, tool: str) -> bool:
 
 
 def _commands(engine: Engine, instance: Instance, by: Principal, revision: int | None = None) -> Commands:
-    # From outside there is no checkpoint to be behind: what counts is the row alone.
+    # From outside there is no checkpoint that could be stale; only the row counts.
     scope = outside_scope(instance.workflow_id, by)
     return Commands(engine, scope, node=None, head=instance.head_mark, revision=revision)
 

@@ -1,4 +1,4 @@
-"""Starting an instance from outside the graph, without a thread; once, however often it is asked for."""
+"""Starts an instance from outside the graph, without a thread; idempotent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,17 +24,17 @@ from ..running.principals import served_by
 from ..running.scope import Scope, outside_scope
 
 _OURS = "wf_"
-"""What the ids begin with that the library makes: at random, or of a thread."""
+"""The prefix of ids that the library makes, at random or from a thread."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """What an instance is started with."""
+    """The parameters of a start."""
 
     principal: Principal
     data: Mapping[str, Any] | None = None
     workflow_id: str | None = None
-    """The caller's own; None for one that is made."""
+    """The caller's own id; None to generate one."""
     served: str | Principal | None = None
 
 
@@ -58,7 +58,7 @@ def start(engine: Engine, given: Start) -> Steps[Instance]:
         instance: Instance = yield InStore(partial(_begun, engine, given, scope))
     except CommitUnknown as lost:
         lost.details = {**lost.details, "workflowId": workflow_id}
-        lost.retryable = is_chosen  # otherwise it would be another instance
+        lost.retryable = is_chosen  # otherwise it would be a different instance
         raise
     if is_chosen:
         yield from refuse_strangers(engine, instance, principal)
@@ -92,10 +92,10 @@ def _may_run(engine: Engine, principal: Principal, served: str | None, workflow_
 
 
 def _same_start(engine: Engine, given: Start, instance: Instance, served: str | None, connection: Connection) -> None:
-    """See that an instance was started by the same principal, with the same data, for the same person.
+    """Check that an instance was started by the same principal, with the same data, for the same person.
 
     Raises:
-        ConflictError: It was not.
+        ConflictError: One of these differs.
     """
     principal, data = given.principal, given.data
     if instance.workflow != engine.definition.name:
@@ -109,7 +109,7 @@ def _same_start(engine: Engine, given: Start, instance: Instance, served: str | 
         return
     started = audit_rows.last(connection, instance.workflow_id, AuditKind.STARTED)
     recorded = None if started is None or started.payload is None else started.payload.get("data")
-    # Compared as it is recorded, with what is sensitive masked; what was erased says nothing any more.
+    # Compare the recorded forms, with sensitive values masked; an erased record cannot be compared.
     if recorded is not None and Secrets().redacted(initial_data(engine, data), engine.definition.sensitive) != recorded:
         raise _taken(instance, "it was started with other data")
 

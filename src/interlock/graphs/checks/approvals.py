@@ -1,4 +1,4 @@
-"""What is refused of approvals when a workflow is compiled: conditions and expiries that could not work, and destruction unasked."""
+"""Checks approvals at compilation: conditions and expiries that cannot work, and destructive tools without an approval."""
 
 from ...rules.definition import Definition, Edge, StateKind
 from ...tools.approvals import Approval, Escalate, TakeEdge

@@ -1,4 +1,4 @@
-"""What is refused of a workflow's budgets."""
+"""Checks the budgets of a workflow."""
 
 from collections import Counter
 

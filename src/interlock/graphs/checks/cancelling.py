@@ -1,4 +1,4 @@
-"""What a workflow that can be cancelled has beside its own: two states, and the commands that undo others."""
+"""Adds the parts that a cancel needs: two states, and the commands that undo others."""
 
 from dataclasses import replace
 

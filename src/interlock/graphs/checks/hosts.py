@@ -1,4 +1,4 @@
-"""What is refused of the graph or agent around a workflow when it runs: one that keeps more, or less, than the workflow needs of it."""
+"""Checks the graph or agent around a workflow at run time: its checkpointer has to fit the workflow's store."""
 
 from collections.abc import Mapping
 from typing import Any

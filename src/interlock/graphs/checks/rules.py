@@ -1,4 +1,4 @@
-"""What is refused of guards, checks and policies when a workflow is compiled: whatever can be seen to never give a plain yes or no."""
+"""Checks guards, checks and policies at compilation: refuses those that visibly cannot answer yes or no."""
 
 from ...rules.definition import Definition, Edge
 from ...rules.ordering import check_order

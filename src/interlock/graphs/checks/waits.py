@@ -1,4 +1,4 @@
-"""What is refused of wait states when a workflow is compiled."""
+"""Checks wait states at compilation."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Where an MCP server is: a command that starts one, or a URL. Credentials come from the environment or a callable."""
+"""The target of an MCP server: a command that starts one, or a URL. Credentials come from the environment or a callable."""
 
 import inspect
 import os
@@ -89,13 +89,13 @@ async def resolved(name: str, credential: Credential, secrets: Secrets) -> str:
         raise ServerUnavailable(
             f"The function that gives a credential failed ({type(error).__name__}). Nothing was sent. Fix it and try again.",
             code="missing_credential",
-        ) from None  # its own text may quote the credential
+        ) from None  # the text of the error may quote the credential
     if not isinstance(value, str):
         raise ServerUnavailable(
             f"The function that gives a credential gave a {type(value).__name__}. Nothing was sent. It has to give a text.",
             code="missing_credential",
         )
-    secrets.learn([value, value.rpartition(" ")[2]])  # also a token without its scheme
+    secrets.learn([value, value.rpartition(" ")[2]])  # also learn the token without its scheme
     return value
 
 
@@ -192,7 +192,7 @@ def target_from_json(server: str, data: Mapping[str, Any]) -> Target:
 
 
 def _names_secret(name: str) -> bool:
-    """Whether the name of a variable, header, option or parameter says that its value is a credential."""
+    """Whether the name of a variable, header, option or parameter suggests a credential."""
     return is_secret(name) or re.search(r"(?i)(?:^|[^a-z])(?:tokens?|key|auth)(?:$|[^a-z])", name) is not None
 
 
@@ -213,7 +213,7 @@ def _checked(server: str, url: str) -> str:
 
 
 def _sources(given: Mapping[str, Credential]) -> JsonObject:
-    """Where credentials come from, which a review wants to see; never what they are."""
+    """The sources of credentials, for reviews, without the credentials."""
     found: JsonObject = {}
     for name, credential in sorted(given.items()):
         if isinstance(credential, FromEnvironment):
@@ -224,7 +224,7 @@ def _sources(given: Mapping[str, Credential]) -> JsonObject:
 
 
 def _masked(args: Sequence[str]) -> list[str]:
-    """Arguments without passwords in URLs, and without the values of options whose names say that they are secret."""
+    """Mask passwords in URLs, and the values of options with secret names, in arguments."""
     found: list[str] = []
     hidden = False
     for arg in args:

@@ -1,4 +1,4 @@
-"""What every server of ours does with its transports: HTTP as an ASGI application, and standard input and output."""
+"""The transports of all our MCP servers: HTTP as an ASGI application, and standard input and output."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -20,7 +20,7 @@ from .limits import ServerLimits
 
 _LOOPBACK = ("127.0.0.1:*", "localhost:*", "[::1]:*")
 _AROUND = 10_000
-"""How much may stand around the arguments of a request."""
+"""The maximum size of a request beyond its arguments."""
 
 
 class Tidy:
@@ -50,7 +50,7 @@ class Tidy:
 
 
 def _within(scope: Scope) -> str:
-    """The path of a request within the application that is served, wherever another one mounts it."""
+    """The path of a request within the served application, wherever it is mounted."""
     path, root = str(scope["path"]), str(scope.get("root_path") or "")
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
 
@@ -104,7 +104,7 @@ class Hosted:
         origins = [f"{scheme}://{name}" for name in names for scheme in ("http", "https")]
         app = self._server.streamable_http_app(
             streamable_http_path=path,
-            json_response=False,  # an answer is JSON all the same, unless progress is told before it
+            json_response=False,  # an answer is still JSON, unless progress precedes it
             stateless_http=True,
             max_request_body_size=self.limits.request_bytes + _AROUND,
             transport_security=TransportSecuritySettings(

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 
 from interlock import Workflow, command, read
 
-# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+# Everything here is kept in memory on purpose. Without this line, `compile` logs a warning each time.
 logging.getLogger("interlock").setLevel(logging.ERROR)
 
 
@@ -62,7 +62,7 @@ def refund(order_id: str, amount: Decimal) -> Refund:
 
 
 # %% [markdown]
-# This is what the model is told of `order.refund`: nothing that is not in the signature above.
+# This is the description of `order.refund` that the model receives. Everything in it comes from the signature above.
 
 # %%
 refund.tool_definition()
@@ -70,11 +70,11 @@ refund.tool_definition()
 # %% [markdown]
 # ## States and edges
 #
-# Two states. In `open`, orders can be looked up, which stays there, and one edge leads out: `order.refund`, to `closed`, once
-# a person has approved it. In `closed` nothing may be called at all.
+# The workflow has two states. In `open`, the model may look up orders, which does not change the state. One edge leads out:
+# `order.refund` leads to `closed` once a person has approved it. In `closed`, no tool may be called.
 #
-# The model is a script here; `model="openai:gpt-5"`, or any LangChain chat model, would do as well. This one does not behave:
-# it begins with a tool that nobody gave it.
+# The model is scripted here. `model="openai:gpt-5"`, or any LangChain chat model, works as well. This one misbehaves: its first
+# call names a tool that it was not offered.
 
 # %%
 from interlock.testing import ScriptedChatModel, call
@@ -95,7 +95,7 @@ graph = desk.compile()
 desk
 
 # %% [markdown]
-# That is the whole policy: no way through the picture that is not permitted, none permitted that is not in it.
+# The picture is the whole policy: it shows every permitted path and no other.
 #
 # ## Run it
 #
@@ -145,8 +145,8 @@ print("refunded:", refunded)
 # %% [markdown]
 # ## What is kept
 #
-# The state of the workflow is a row of its own, apart from the conversation, and every hop is in an audit trail that is chained
-# by hashes.
+# The state of the workflow is stored in its own row, separately from the conversation. Every step is in an audit trail that is
+# chained by hashes.
 
 # %%
 snapshot = graph.instances.snapshot(config)
@@ -169,8 +169,8 @@ for record in graph.instances.audit(config):
 #
 # ## Now you
 #
-# Asking for 12.50 is a nuisance. Below, a person is asked only from `LIMIT` on, so the refund of W1 runs by itself and that of
-# W2 waits. Change `LIMIT` to 1000 and run the cell again: nobody is asked any more. Then give the edge
+# An approval for 12.50 is a nuisance. Below, a person is asked only for amounts from `LIMIT` on, so the refund of W1 runs at once,
+# and the refund of W2 waits. Change `LIMIT` to 1000 and run the cell again: nobody is asked any more. Then give the edge
 # `Approval(role="supervisor")` and see who may still decide.
 
 # %%

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Approvals
 #
-# A case is to be moved to another queue, and a supervisor has to agree. What is decided is exactly what was shown, by whom the
-# application says they are; who asked cannot decide.
+# A case is to be moved to another queue, and a supervisor has to agree. The decision applies to exactly what was shown. The
+# application says who decides, and the requester cannot.
 #
-# The case workflow comes with the package. Its picture says who is asked where.
+# The case workflow is part of the package. Its picture shows who has to approve which call.
 
 # %%
 import logging
@@ -25,7 +25,7 @@ from interlock import Principal
 from interlock.testing import ScriptedChatModel, call
 from interlock.workflows.case import case_workflow, open_cases
 
-# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+# Everything here is kept in memory on purpose. Without this line, `compile` logs a warning each time.
 logging.getLogger("interlock").setLevel(logging.ERROR)
 
 model = ScriptedChatModel(
@@ -54,8 +54,8 @@ stepper = graph.stepper(config, context=AGENT)
 stepper.say("Case 77 goes to billing.")
 
 # %% [markdown]
-# `watch` steps on, and its picture changes in place, until the turn is over or somebody has to answer. The model assigns the case,
-# which needs nobody, and then wants to move it. There the run stops.
+# `watch` takes step after step and updates its picture in place, until the turn is over or somebody has to answer. The model assigns
+# the case, which needs no approval, and then proposes to move it. The run stops there.
 
 # %%
 stepper.watch()
@@ -68,8 +68,8 @@ print("asked by", request["requestedBy"], "- to be decided by the role", request
 # %% [markdown]
 # ## A card
 #
-# In a notebook an approval is a card. Where there are widgets it has buttons; everywhere it has plain functions, and the buttons
-# do nothing but call them.
+# In a notebook, an approval is displayed as a card. With widgets it has buttons. It always has methods, and the buttons only call
+# these.
 
 # %%
 card = graph.instances.card(request["approvalId"], by=AGENT)
@@ -102,7 +102,7 @@ print(graph.instances.get(config).data)
 # %% [markdown]
 # ## Two things, in two places
 #
-# What was said is one thing, and what is so is another. Erase the left side, and the right side still stands.
+# The conversation and the state of the workflow are stored separately. If you erase the left side, the right side remains.
 
 # %%
 graph.side_by_side(config)
@@ -110,8 +110,8 @@ graph.side_by_side(config)
 # %% [markdown]
 # ## What is known afterwards
 #
-# Which suggestions were taken as they were, which were edited or rejected, and why: that is what makes the next prompt, or the
-# next model, better.
+# The record shows which proposals were approved unchanged, which were edited or rejected, and why. Use it to improve the next
+# prompt, or the next model.
 
 # %%
 for row in graph.instances.outcomes():

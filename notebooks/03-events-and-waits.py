@@ -14,8 +14,8 @@
 # # Events and waits
 #
 # One tool call is not one business action. Here one command asks for a message over two channels. It only states the intent:
-# two events leave through the outbox when its transaction commits, others do the sending, and the workflow waits, knowing all
-# the while what was delivered and what was not. An event or a deadline ends the wait, whichever comes first.
+# two events leave through the outbox when its transaction commits. Other programs send the messages, and the workflow waits. At
+# any time, it knows what was delivered and what was not. An event or a deadline ends the wait, whichever comes first.
 
 # %%
 import datetime as dt
@@ -26,7 +26,7 @@ from interlock import WorkflowGraph, WorkflowStore
 from interlock.testing import ScriptedChatModel, call
 from interlock.workflows.engagement import engagement_workflow
 
-# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+# Everything here is kept in memory on purpose. Without this line, `compile` logs a warning each time.
 logging.getLogger("interlock").setLevel(logging.ERROR)
 
 
@@ -62,7 +62,7 @@ graph, config = engagement("first")
 graph.instances.picture(config)
 
 # %% [markdown]
-# ## It waits, and says for what
+# ## The workflow waits, and says for what
 
 
 # %%
@@ -79,7 +79,7 @@ where(graph, config)
 # ## Events come in
 #
 # In production a subscription delivers what arrives on NATS, RabbitMQ, Redis or Kafka (`interlock subscribe`). `deliver` is the
-# same door for code. An event is taken in once, by its id; the same one again changes nothing.
+# same entry point for code. An event is processed once, by its ID; a duplicate changes nothing.
 
 # %%
 from interlock import deliver
@@ -102,8 +102,8 @@ where(graph, config)
 # %% [markdown]
 # ## Or the deadline
 #
-# Nobody has to sit and wait for a deadline: `interlock tick`, or `graph.instances.tick()` in any process, settles what is due by
-# the database's clock. Here the answer never comes, and three hours go by.
+# No process has to wait for a deadline: `interlock tick`, or `graph.instances.tick()` in any process, handles what is due by the
+# database's clock. Here the answer never comes, and three hours pass.
 
 # %%
 graph, config = engagement("second")
@@ -113,7 +113,7 @@ where(graph, config)
 graph.instances.picture(config)
 
 # %% [markdown]
-# Its timeline says what took how long: nobody was busy in those three hours.
+# Its timeline shows how long each step took. No process was busy in those three hours.
 
 # %%
 graph.instances.timeline(config)
@@ -121,7 +121,7 @@ graph.instances.timeline(config)
 # %% [markdown]
 # ## What left
 #
-# Every event says what it is, which version, and where it comes from.
+# Every event has its name, its version and its origin.
 
 # %%
 for record in graph.instances.audit(config):

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # In a LangChain app
 #
-# A workflow slips into what is there already: as a Runnable, as a node of another graph, or as a middleware of an agent that
-# `create_agent` made.
+# You can add a workflow to an existing app: as a Runnable, as a node of another graph, or as a middleware of an agent from
+# `create_agent`.
 
 # %%
 import json
@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from interlock import Approval, Principal, Workflow, command, read
 from interlock.testing import ScriptedChatModel, call
 
-# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+# Everything here is kept in memory on purpose. Without this line, `compile` logs a warning each time.
 logging.getLogger("interlock").setLevel(logging.ERROR)
 
 
@@ -61,7 +61,7 @@ ADA, GRACE = Principal("ada"), Principal("grace", roles=frozenset({"supervisor"}
 # %% [markdown]
 # ## As a Runnable
 #
-# What `compile()` gives is LangGraph's own compiled graph, so it stands in a chain like any other Runnable.
+# `compile()` returns LangGraph's own compiled graph, so you can use it in a chain like any other Runnable.
 
 # %%
 from langchain_core.messages import HumanMessage
@@ -122,8 +122,8 @@ print(json.loads(done["messages"][-1].text)["currentState"])
 # %% [markdown]
 # ## As a middleware of an agent
 #
-# The loop stays LangChain's. One line brings the gate, approvals, the ledger and the audit trail: what the model is offered is
-# read off the edges, and what it calls is judged where it runs. Tools that the workflow does not know are neither offered nor run.
+# LangChain keeps running the loop. One line adds the gate, approvals, the ledger and the audit trail: the edges determine which
+# tools the model is offered, and each call is judged where it runs. Tools that the workflow does not know are neither offered nor run.
 
 # %%
 from langchain.agents import create_agent
@@ -182,7 +182,7 @@ print(searching.input_schema())
 # ## Now you
 #
 # Give the agent `others=["drop_tables"]`, as in `desk().as_middleware(workflow_store=store, others=["drop_tables"])`, and run its
-# cell again: a tool that the workflow does not know is then let through, ungated. Is that what you want for this one?
+# cell again: a tool that the workflow does not know is then executed without the gate. Is that what you want for this one?
 #
 # Or give it `search_orders`: put `searching` among the tools of the state `open`, and see it offered.
 

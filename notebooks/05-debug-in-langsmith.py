@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Debugging in LangSmith
 #
-# A trace tells the workflow's story: where each run stood, what was denied and why, who decided; and from each run there is a way
-# to the audit record and back. With an account, set `LANGSMITH_TRACING=true` and look there. Here a local sink takes what
+# A trace shows the state of the workflow in each run, what was denied and why, and who decided. From each run you can get to the
+# audit record, and back. With an account, set `LANGSMITH_TRACING=true` and look there. Here a local sink takes what
 # LangSmith's own client sends, so that nothing leaves this machine.
 
 # %%
@@ -27,7 +27,7 @@ from interlock import Principal
 from interlock.testing import ScriptedChatModel, TraceSink, call
 from interlock.workflows.case import case_workflow, open_cases
 
-# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+# Everything here is kept in memory on purpose. Without this line, `compile` logs a warning each time.
 logging.getLogger("interlock").setLevel(logging.ERROR)
 
 sink = TraceSink()
@@ -54,7 +54,7 @@ client.flush()
 # %% [markdown]
 # ## The tree
 #
-# An interrupted node is no error, a resume says what it goes on from, and what was denied is named as such.
+# An interrupted node is not an error, a resumed run names the run that it continues, and a denial is shown as one.
 
 # %%
 roots = [run for run in sink.runs if run.parent_id is None]
@@ -106,8 +106,8 @@ sink.close()
 # %% [markdown]
 # ## Now you
 #
-# `sensitive` fields of a contract are masked before anything is sent. Below, the card number is marked; take the mark away, run
-# the cell, and see what a trace would have told.
+# `sensitive` fields of a contract are masked before anything is sent. Below, the card number is marked; remove the mark, run
+# the cell, and see what a trace would have contained.
 
 # %%
 from pydantic import BaseModel

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Operating it
 #
-# What the platform team does: look at the record and check that nobody changed it, see how tools fare, erase what must be erased,
-# and settle what broke off half way.
+# What the platform team does: look at the record and check that nobody changed it, read the statistics of the tools, erase what must be erased,
+# and resolve interrupted attempts.
 
 # %%
 import logging
@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from interlock import Principal, SQLCheckpointer, Workflow, command
 from interlock.testing import ScriptedChatModel, call
 
-# The payment below is meant to break: without this line its traceback would stand under the cell.
+# The payment below fails on purpose. Without this line, its traceback would be printed below the cell.
 logging.getLogger("interlock").setLevel(logging.CRITICAL)
 
 
@@ -76,8 +76,8 @@ config = {"configurable": {"thread_id": "W1"}}
 # %% [markdown]
 # ## An attempt of unknown outcome
 #
-# The bank did not answer. Was the card charged? Nobody can know from here, and the tool says that it must not be repeated. So
-# nothing is repeated: the workflow stops, and a person has to find out.
+# The bank did not answer. Was the card charged? Interlock cannot know, and the contract says that the call must not be repeated.
+# Therefore nothing is repeated: the workflow stops, and a person has to find out.
 
 # %%
 stopped = graph.invoke({"messages": [("user", "Check out W1.")]}, config, context=Principal("ada"))
@@ -87,7 +87,7 @@ print(waiting["type"], "-", waiting["tool"], "- calls to the bank:", len(charged
 graph.instances.picture(config)
 
 # %% [markdown]
-# The bank's own books say that it happened. `interlock resolve` does the same at the command line.
+# The bank's records show that the charge happened. `interlock resolve` does the same at the command line.
 
 # %%
 graph.instances.resolve(
@@ -103,7 +103,7 @@ print(done["state"], "- calls to the bank:", len(charged))
 # %% [markdown]
 # ## The record
 #
-# Every hop is there, chained by hashes. `interlock audit INSTANCE --verify` looks through the chain.
+# Every step is there, chained by hashes. `interlock audit INSTANCE --verify` verifies the chain.
 
 # %%
 timeline = graph.instances.timeline(config)
@@ -116,7 +116,7 @@ workflow_id = graph.instances.id_of(config)
 print("whole:", store.verify(workflow_id) == [])
 
 # %% [markdown]
-# Somebody changes a row behind everybody's back:
+# Now somebody changes a row secretly:
 
 # %%
 import sqlalchemy as sa
@@ -139,7 +139,7 @@ print("whole again:", store.verify(workflow_id) == [])
 # %% [markdown]
 # ## What a step changed
 #
-# Two checkpoints of a thread differ by what was said and by what became of the workflow. Here: since it stopped.
+# Two checkpoints of a thread differ in the conversation and in the state of the workflow. This shows the changes since it stopped.
 
 # %%
 before = next(one for one in graph.get_state_history(config) if one.values.get("state") == "open")
@@ -152,7 +152,7 @@ print("said since:", [message.type for message in difference.said])
 # %% [markdown]
 # ## Erasing a conversation
 #
-# What was said lives in tables of its own. Erase it, and the workflow still knows where it is.
+# The conversation is stored in separate tables. Erase it, and the workflow still knows its state.
 
 # %%
 saver.erase_conversation("W1")
@@ -164,7 +164,7 @@ print(
 )
 
 # %% [markdown]
-# ## How tools fare
+# ## Statistics of the tools
 
 # %%
 for row in graph.instances.tool_stats():

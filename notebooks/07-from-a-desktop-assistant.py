@@ -13,10 +13,10 @@
 # %% [markdown]
 # # From a desktop assistant
 #
-# An assistant on somebody's desktop works on a case, through the Model Context Protocol. It is not ours: it may call what it likes, at
-# any time, and repeat itself. The workflow decides what comes of it, and a supervisor agrees in between.
+# An assistant on somebody's desktop works on a case, through the Model Context Protocol. We do not control the assistant: it may call any tool at
+# any time, and repeat calls. The workflow decides what is executed, and a supervisor approves one step.
 #
-# The official SDK's client stands in for the assistant. What it sees is what any assistant sees.
+# The official SDK's client plays the assistant. It sees what any assistant sees.
 
 # %%
 import json
@@ -30,7 +30,7 @@ from interlock import Principal
 from interlock.mcp import WorkflowServer
 from interlock.workflows.case import case_workflow, open_cases
 
-# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+# Everything here is kept in memory on purpose. Without this line, `compile` logs a warning each time.
 logging.getLogger("interlock").setLevel(logging.ERROR)
 
 graph = case_workflow().compile()  # without a model: the one who reasons is outside
@@ -42,8 +42,8 @@ graph.picture()
 # %% [markdown]
 # ## What the assistant is given
 #
-# One list of tools, the same in every state. Each has a schema for what it takes, with the instance and, where it moves it, the revision
-# that the assistant decided by; and one for what it gives.
+# There is one list of tools, the same in every state. Each tool has a schema of its input, which includes the instance and, if the tool
+# changes it, the revision on which the assistant based the call; and a schema of its output.
 
 # %%
 async with Client(server.server) as assistant:
@@ -84,8 +84,8 @@ async def call(name: str, **arguments: Any) -> dict[str, Any]:
 # %% [markdown]
 # ## A case is assigned
 #
-# The assistant starts an instance and gets a handle, `workflowId`, which it passes with each call. It tries to close the case at once; that is
-# not for now, and the answer says what is.
+# The assistant starts an instance and gets a handle, `workflowId`, which it passes with each call. It tries to close the case at once. That is
+# not allowed yet, and the answer lists what is.
 
 # %%
 started = await call("workflow_start")
@@ -100,7 +100,7 @@ assigned = await call(
 )
 
 # %% [markdown]
-# The answer was lost on the way, says the assistant, and sends the same call again. The case was assigned once: it gets the stored result.
+# Suppose the answer was lost, and the assistant sends the same call again. The case is assigned once; the assistant gets the stored result.
 
 # %%
 again = await call(
@@ -110,8 +110,8 @@ again = await call(
 # %% [markdown]
 # ## A supervisor agrees
 #
-# To move the case to another queue, a supervisor has to agree. The answer is neither yes nor no: `ok` is null, and `pending` says who decides.
-# There is no tool that approves.
+# To move the case to another queue, a supervisor has to agree. In the answer, `ok` is null, and `pending` says who decides.
+# No tool can approve it.
 
 # %%
 waiting = await call("queue_reassign", workflowId=case, expectedRevision=1, queueId="delivery")
@@ -136,7 +136,7 @@ graph.instances.decide(
 ).status.value
 
 # %% [markdown]
-# The next time the assistant asks what became of its proposal, it is carried out: exactly what was shown, and once.
+# When the assistant next asks for the result of its proposal, the call is executed: once, and exactly as it was shown.
 
 # %%
 moved = await call("workflow_proposal", proposalId=proposal)
@@ -144,7 +144,7 @@ moved = await call("workflow_proposal", proposalId=proposal)
 # %% [markdown]
 # ## What is left
 #
-# Resources tell where the instance stands, and its trail says who did what. Each call of the assistant is there, the denied one too.
+# Resources show the current state of the instance, and its trail shows who did what, including the denied call.
 
 # %%
 uri = f"interlock://workflows/case/instances/{case}/audit"

@@ -43,7 +43,7 @@ def test_a_stepper_shows_its_steps_what_is_next_and_from_whom_an_answer_is_waite
 
     assert len({*shown}) == len(shown) > 4, "each step is another picture"
     assert stepper.steps == [
-        "is told: Refund W1, please.",
+        "the user says: Refund W1, please.",
         'proposes order_cancel(orderId="W1")',
         "order_cancel is denied: unknown_tool",
         'proposes order.get(orderId="W1")',

@@ -41,7 +41,7 @@ def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[s
         )
         asks = f": {field['asks']}" if field["asks"] else ""
         rows.append(("for you to state" if number == 0 else "", f"{field['name']} ({state}){asks}"))
-    rows.append(("asked by", f"{shown['requestedBy']}, in {shown['state']} of {shown['workflow']}"))
+    rows.append(("asked by", f"{shown['requestedBy']} (workflow {shown['workflow']}, state {shown['state']})"))
     rows += [("why", str(reason)) for reason in shown["reasons"]]
     rows += [
         ("comes from" if number == 0 else "", f"{name}: {said}") for number, (name, said) in enumerate(lines_of(shown))

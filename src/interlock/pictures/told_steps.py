@@ -28,7 +28,7 @@ def steps_of(definition: Definition, messages: Sequence[AnyMessage], known: int)
             case AIMessage():
                 yield _short(f"says: {message.text}")
             case HumanMessage():
-                yield _short(f"is told: {message.text}")
+                yield _short(f"the user says: {message.text}")
             case ToolMessage():
                 yield _short(
                     _answer(_canonical(definition, names.get(message.tool_call_id, message.name or "?")), message)

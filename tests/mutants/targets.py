@@ -90,21 +90,24 @@ ABOUT = {
 
 
 def is_about(test: str, file: str) -> bool:
-    """Whether a test is about a file: it lies in the same room and is called after it, or `ABOUT` says so."""
+    """Whether a test is about a file: it lies in the same room and is called after it."""
     room, _, name = file.rpartition("/")
     folder, _, module = test.partition("::")[0].removeprefix("tests/").rpartition("/")
-    if folder == room and module.removeprefix("test_").startswith(name.removesuffix(".py")):
-        return True
-    return any(file.startswith(one) and test.startswith(tests) for one, tests in ABOUT.items())
+    return folder == room and module.removeprefix("test_").startswith(name.removesuffix(".py"))
 
 
 def nearness(test: str, file: str) -> int | None:
-    """How soon a test is asked about a file: 1 for one that is about it, 2 for a story, 3 for one of the same room; None for any other."""
+    """How soon a test is asked about a file.
+
+    Returns:
+        1 for one that is about it, 2 for a story, 3 for one that `ABOUT` names or that lies in the same room, None for any other.
+    """
     if is_about(test, file):
         return 1
     if test.startswith(STORIES):
         return 2
-    return 3 if test.startswith(f"tests/{file.rpartition('/')[0]}/") else None
+    named = any(file.startswith(one) and test.startswith(tests) for one, tests in ABOUT.items())
+    return 3 if named or test.startswith(f"tests/{file.rpartition('/')[0]}/") else None
 
 
 def files(patterns: list[str]) -> list[str]:

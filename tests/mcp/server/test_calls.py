@@ -205,6 +205,18 @@ async def test_a_stale_revision_does_nothing_and_is_told_where_the_instance_stan
     assert graph.instances.get(conversation.workflow_id).revision == 1
 
 
+async def test_what_moves_an_instance_names_its_revision_even_where_it_has_a_key(graph: WorkflowGraph) -> None:
+    async with at_the_desk(graph) as client:
+        conversation = await identified(client)
+        given = {"workflowId": conversation.workflow_id, "idempotencyKey": "k-1", **CANCEL}
+        assert await refused(client, "order_cancel", **given) == "invalid_arguments"
+        looked = body(
+            await client.call_tool("order_get", {"workflowId": conversation.workflow_id, "orderId": "#W1001"})
+        )
+    assert looked["ok"] is True
+    assert graph.instances.get(conversation.workflow_id).revision == 1
+
+
 async def test_after_a_rejection_a_new_key_asks_anew_and_the_same_call_does_not(graph: WorkflowGraph) -> None:
     async with at_the_desk(graph) as client:
         conversation = await identified(client)

@@ -16,7 +16,7 @@ from interlock.mcp.server.workflow_server import WorkflowServer
 from interlock.tools.errors import InputError
 from interlock.workflows.case import case_workflow
 from interlock.workflows.retail import retail_workflow
-from tests.mcp.server.support import ERAS, in_memory
+from tests.mcp.server.support import ERAS, body, in_memory
 
 ADA = Principal("ada")
 
@@ -158,6 +158,10 @@ async def test_a_client_sets_only_the_data_that_the_application_opens_to_it() ->
     assert set(shut["workflow_start"]["inputSchema"]["properties"]) == {"idempotencyKey"}
     data = opened["workflow_start"]["inputSchema"]["properties"]["data"]
     assert (set(data["properties"]), data["additionalProperties"]) == ({"customer"}, False)
+    for closed in ({"secret": 1}, {"customer": "ann", "state": "closed"}):
+        async with in_memory(WorkflowServer(desk().compile(), principal=ADA, start_fields=["customer"])) as client:
+            answer = body(await client.call_tool("workflow_start", {"data": closed}))
+        assert "not for clients to say" in answer["error"]["message"]
     with pytest.raises(InputError, match="no data called nothing_such"):
         WorkflowServer(desk().compile(), principal=ADA, start_fields=["nothing_such"])
 

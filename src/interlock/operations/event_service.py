@@ -155,7 +155,7 @@ def event_names(graph: CompiledWorkflow) -> list[str]:
 
 
 def handler_of(deliveries: Deliveries, *, resume: bool = True) -> Handler:
-    """What a subscription calls: each message is delivered, and what cannot be read is kept where a person sees it.
+    """Make the handler of a subscription: it delivers each message, and stores unreadable ones in the inbox for a person.
 
     Args:
         deliveries: Of the workflow.

@@ -99,17 +99,17 @@ class Edge:
     check: Check | None = None
     approval: Approval | None = None
     sets: Mapping[str, Any] = field(default_factory=dict)
-    """What a call of this edge does to fields of the data that conditions speak about: a value, or `Add(n)`."""
+    """The changes of a call to the data fields that conditions use: a value, or `Add(n)`."""
     is_relied_on: bool = False
     """Whether a claim assumes that the guard always says yes."""
     after: After | None = None
-    """What must have been carried out before."""
+    """The tools that must have been executed before."""
     once_per: tuple[str, ...] = ()
-    """The arguments for whose values it is carried out once."""
+    """The arguments for each value of which it is executed at most once."""
     undo: Undoes = None
-    """What undoes a call of this edge; as its tool says where it is None."""
+    """The undo of a call of this edge; None for that of its tool."""
     order: int = 0
-    """Which of several edges for one tool out of one state is tried first."""
+    """The position among several edges of one tool out of one state."""
     node: str = ""
     """The execution node in the compiled graph."""
 
@@ -125,7 +125,7 @@ class Edge:
 
     @property
     def undone_by(self) -> Undoes:
-        """What undoes a call of this edge."""
+        """The undo of a call of this edge."""
         return self.tool.undo if self.undo is None else self.undo
 
     @property
@@ -134,10 +134,10 @@ class Edge:
         return f"the guard of the edge {self.label}"
 
     def admits(self, view: GuardView) -> bool:
-        """Whether the guard holds, and what has to come before it was carried out at all.
+        """Whether the guard holds, and a required earlier tool was executed.
 
         Raises:
-            RuleError: The guard raised, or answered neither True nor False; it is not taken for a yes.
+            RuleError: The guard raised, or answered neither True nor False, which is not a yes.
         """
         guard, after = self.guard, self.after
         if guard is not None and not yes_or_no(self.guard_label, lambda: guard(view.apart())):
@@ -145,7 +145,7 @@ class Edge:
         return after is None or after.is_open(view)
 
     def why_out_of_order(self, canonical: Mapping[str, Any], view: GuardView) -> str | None:
-        """Why a call with these arguments comes too early or once too often, or None when it does not."""
+        """Why a call with these arguments comes too early or once too often, or None."""
         too_early = None if self.after is None else self.after.why_not(canonical, view)
         if too_early is not None or not self.once_per:
             return too_early
@@ -154,11 +154,11 @@ class Edge:
 
 @dataclass(frozen=True)
 class Cancelling:
-    """What a workflow that can be cancelled has beside its own."""
+    """The additional parts of a workflow that can be cancelled."""
 
     rule: CancelRule
     undos: Mapping[str, Edge] = field(default_factory=dict)
-    """The edges that a cancel takes, by their tool: from `cancelling` to itself. Nobody is offered them."""
+    """The undo edges by tool, from `cancelling` to itself. They are never offered."""
 
     def to_json(self) -> JsonObject:
         """As plain data, for the fingerprint."""
@@ -200,13 +200,13 @@ class Definition:
     mode: Mode = Mode.LIVE
     limits: Limits = field(default_factory=Limits)
     answers: Answers = Answers.ENVELOPE
-    """What a model is told back, where a contract does not say it."""
+    """The form of answers to a model, if a contract does not set it."""
     marks_untrusted: bool = False
-    """Whether it is told back with the texts that others can write in envelopes."""
+    """Whether answers to a model wrap untrusted texts in envelopes."""
     state_mapping: Mapping[str, str] = field(default_factory=dict)
-    """What the states of earlier versions are called in this one, for instances that are in them."""
+    """The names of earlier versions' states in this version, for existing instances."""
     assumptions: Assumptions = field(default_factory=Assumptions)
-    """What the workflow's claims rely on; it is enforced."""
+    """The assumptions of the workflow's claims, which are enforced."""
     claims: tuple[str, ...] = ()
     """The claims that were proved of this definition, as sentences with what they assume; recorded with each instance."""
     run_by: RunBy = RunBy.SERVED
@@ -236,7 +236,7 @@ class Definition:
 
     @cached_property
     def looks_up(self) -> bool:
-        """Whether a rule that decides what is offered may look something up: a guard, a prompt or a state that is a function, or a policy that hides."""
+        """Whether a rule that decides the offer may query the database: a guard, a prompt or a state that is a function, or a policy that hides."""
         return (
             any(edge.after is not None for edge in self.edges)
             or any(edge.guard is not None and not isinstance(edge.guard, Condition) for edge in self.edges)
@@ -246,7 +246,7 @@ class Definition:
 
     @cached_property
     def waits(self) -> Mapping[str, WaitRule]:
-        """What the wait states expect, by the state."""
+        """The wait rules, by state."""
         return {name: state.wait for name, state in self.states.items() if state.wait is not None}
 
     def successors(self, state: str) -> tuple[str, ...]:
@@ -269,7 +269,7 @@ class Definition:
 
     @cached_property
     def undo_only(self) -> frozenset[str]:
-        """The tools that no edge carries, and that a cancel alone calls."""
+        """The tools without an edge, which only a cancel calls."""
         return frozenset(self.contracts) - {edge.tool.name for edge in self.edges}
 
     def reachable(self, state: str) -> frozenset[str]:
@@ -382,15 +382,14 @@ def offered_edges(
 ) -> tuple[Edge, ...]:
     """The edges that may be called now: out of this state, guard and argument-free policies holding, one per tool.
 
-    A tool is not offered when a rule about it breaks, not even by an edge that would be tried later: the broken rule may have been the
-    one that asks for more.
+    If a rule of a tool fails, the tool is not offered, not even by a later edge, because the failed rule may be the stricter one.
 
     Args:
         edges: The edges out of the state, in the order in which they are tried.
         view: State, data and principal.
         policies: Asked only for the part of them that needs no arguments.
         mode: In `read_only` nothing but reads is offered.
-        broken: Told of the tools that are not offered because a rule broke.
+        broken: Takes the tools that are not offered because a rule failed.
     """
     found: dict[str, Edge] = {}
     withheld: MutableMapping[str, RuleError] = {} if broken is None else broken

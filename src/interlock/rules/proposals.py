@@ -16,7 +16,7 @@ from .calls import problem_of
 from .keepable import said_by
 
 PROPOSAL = "proposal"
-"""What an instance's seal is asked about a proposal."""
+"""The purpose of the signature of a proposal."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Proposal:
         return values
 
     def signed(self) -> JsonObject:
-        """What its signature is about: all of it, as plain data."""
+        """The signed content: the whole proposal, as plain data."""
         values = self.to_json()
         del values["mark"]
         return values
@@ -130,7 +130,7 @@ class Progress(TypedDict, total=False):
     calls: int
     """The number of model calls in this turn."""
     requester: JsonObject
-    """Whose turn it is."""
+    """The principal of the turn."""
     head: str | None
     """The root checkpoint of the last command on this line of history."""
     workflow_id: str

@@ -1,4 +1,4 @@
-"""The table of cancellations: which instances are to be cancelled at a deadline, are being cancelled, or were, and what became of their commands."""
+"""The table of cancellations: instances with a cancel deadline, in cancellation or cancelled, and the results for their commands."""
 
 import sqlalchemy as sa
 

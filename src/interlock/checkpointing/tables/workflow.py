@@ -206,9 +206,9 @@ approvals = sa.Table(
         "remind_at",
         **only_where("status = 'requested' AND remind_at IS NOT NULL"),
     ),
-    # What became of such calls lately; none of it ever changes.
+    # For recent outcomes of such calls; these columns never change.
     sa.Index("ix_workflow_approvals_asked", "tenant", "workflow", "tool", "requested_at"),
-    # What came since outcomes were last added up.
+    # For requests since outcomes were last added to the sums.
     sa.Index("ix_workflow_approvals_new", "workflow", "requested_at", "tenant"),
     sa.Index(
         "ix_workflow_approvals_settled", "workflow", "settled_at", "tenant", **only_where("settled_at IS NOT NULL")
@@ -292,7 +292,7 @@ outbox = sa.Table(
     sa.Column("created_at", instant(), nullable=False),
     sa.Column("published_at", instant(), nullable=True),
     sa.Column("destination", ident(255), nullable=True, comment="where it was published to"),
-    # Read in order of position, so that those who are published cost nothing; a due time in between would need a sort.
+    # Read in order of position, so that published rows cost nothing; a due time in the index would need a sort.
     sa.Index("ix_workflow_outbox_due", "status", "position"),
     sa.Index("ix_workflow_outbox_workflow", "workflow_id", "position"),
     sa.Index("ix_workflow_outbox_trace", "trace_id"),

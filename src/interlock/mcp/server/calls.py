@@ -106,7 +106,7 @@ class Calls:
                 return answered(workflow, (await workflow.instances.awithdraw(proposal_id, by=by)).to_json())
 
     async def proposal(self, workflow: ServedWorkflow, proposal_id: str, by: Principal) -> CallToolResult | Waiting:
-        """Tell where a proposal stands; what was granted is carried out.
+        """The status of a proposal; executes a granted one.
 
         Raises:
             InterlockError: There is none for this principal.

@@ -46,7 +46,7 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True)
 class Situation:
-    """Where an instance stands, as far as a proof tells situations apart."""
+    """The position of an instance, as far as a proof distinguishes it."""
 
     state: str
     values: tuple[Any, ...] = ()
@@ -150,7 +150,7 @@ class Paths:
         """The tools that an edge comes after; whether they were carried out is followed."""
         return frozenset().union(*(edge.after.names for edge in self.definition.edges if edge.after is not None))
 
-    # Where paths begin
+    # The starts of paths
 
     def starts(self) -> Iterator[Situation]:
         """The situations in which a new instance of this version begins."""

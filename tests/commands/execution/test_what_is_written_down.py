@@ -55,6 +55,21 @@ def test_a_tool_that_fails_is_an_error_of_the_log(memory: Home, kind: str, caplo
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [LookupError]
 
 
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise LookupError("it has no words")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("kind", ["transactional", "read"])
+def test_an_error_that_cannot_be_put_into_words_is_a_failure_of_the_tool_like_any_other(
+    memory: Home, kind: str
+) -> None:
+    graph = memory.compile(flow(failing(kind, Unspeakable())), destructive_in_memory=True)
+    assert codes(graph.invoke(said(), thread(), context=ADA)) == ["tool_failed"]
+
+
 @pytest.mark.parametrize("effect", EFFECTS)
 def test_a_short_secret_is_in_no_record_though_its_value_is_not_looked_for(memory: Home, effect: Any) -> None:
     @command("locker.rent", effect=effect, sensitive=["pin"])

@@ -46,7 +46,7 @@ class BodyFailedError(Exception):
     """Carries the exception of a tool's body out of its transaction, to distinguish it from errors of the store."""
 
     def __init__(self, attempt: Attempt, cause: Exception) -> None:
-        super().__init__(str(cause))
+        super().__init__(cause)  # as it is: its text is the application's own code, which may raise
         self.attempt = attempt
         self.cause = cause
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ...tools.canonical import same_json, to_json
 from ...tools.contracts import ToolContract
@@ -52,8 +53,7 @@ def traced(
         sources: The instance's stored sources.
         whole: Whether content is traced as a whole; otherwise only the addresses in it.
     """
-    fields = Fields(input_fields(tool))
-    supplied = {field.name for field in tool.supplied_fields}
+    fields, supplied = _known_of(tool)
     for name, value in arguments.items():
         if name in supplied or _is_default(tool, name, value):
             yield Traced((name,), Origin.APP)
@@ -62,6 +62,18 @@ def traced(
             found, what = _found(fields.at(path), leaf, sources, whole=whole)
             yield Traced(path, found.origin, sources.is_secret(leaf), what, found.source)
         yield from _free_names(fields, value, (name,), sources)
+
+
+def _known_of(tool: ToolContract) -> tuple[Fields, frozenset[str]]:
+    """The input fields of a tool with their markers, and the names of those that the application supplies."""
+    known = _known.get(tool)
+    if known is None:
+        supplied = frozenset(field.name for field in tool.supplied_fields)
+        known = _known[tool] = Fields(input_fields(tool)), supplied
+    return known
+
+
+_known: WeakKeyDictionary[ToolContract, tuple[Fields, frozenset[str]]] = WeakKeyDictionary()
 
 
 def _found(candidates: list[MarkedField], value: Any, sources: Index, *, whole: bool) -> tuple[Found, Any]:

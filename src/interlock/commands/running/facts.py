@@ -13,6 +13,7 @@ from ...rules.definition import Definition
 from ...rules.ordering import arguments_on_record, camel_or
 from ...tools.canonical import JsonObject, canonical_json, same_json
 from ...tools.contracts import ToolContract
+from ...tools.contracts.iterators import read_out
 from ...tools.errors import ContextError
 from .operations import Look, Steps
 
@@ -98,7 +99,7 @@ def wanted_of(contract: ToolContract, arguments: Mapping[str, object]) -> JsonOb
             raise ContextError(
                 f"view.carried_out was asked about {name!r} of {contract.name}, which is sensitive: the ledger does not have it."
             )
-        wanted[wire] = to_jsonable_python(value)
+        wanted[wire] = to_jsonable_python(read_out(value))
     return wanted
 
 

@@ -1,6 +1,7 @@
 """Validates a tool's output and its preview, as JSON that can be stored."""
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,6 +12,7 @@ from ..errors import InvalidOutput
 from ..schemas.finite import not_finite
 from ..schemas.shapes import on_wire
 from ..storable import storable_text, why_not_storable
+from .iterators import may_hold_iterators, read_out
 from .yes_or_no import discard
 
 
@@ -29,7 +31,10 @@ def checked_output(tool: str, output: TypeAdapter[Any], value: Any, longest: int
     if inspect.iscoroutine(value):
         value.close()
     try:
-        valid = output.validate_python(value)
+        is_open = may_hold_iterators(output)
+        valid = output.validate_python(read_out(value, longest) if is_open else value)
+        if is_open and not isinstance(valid, Iterator):  # which is over the list that was just read
+            read_out(valid, longest)
         plain = to_json(on_wire(valid, output.dump_python(valid, mode="json", by_alias=True, warnings="error")))
         problem = why_not_storable(plain, longest=longest) or not_finite(valid)
         if problem is None:
@@ -58,6 +63,7 @@ def checked_preview(tool: str, shown: Any) -> JSON:
     """
     discard(shown)
     try:
+        shown = read_out(shown)
         plain = to_json(on_wire(shown, to_jsonable_python(shown)))
     except Exception as error:  # methods of the values may raise anything
         raise InvalidOutput(

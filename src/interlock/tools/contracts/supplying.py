@@ -12,6 +12,7 @@ from ..schemas.from_application import SuppliedField
 from ..schemas.input import Bound
 from ..schemas.shapes import on_wire
 from .contract import ToolContract
+from .iterators import read_out
 from .predicates import SUPPLIER
 
 Supply = Callable[[ToolContract, Any, Callable[..., Any]], Any]
@@ -55,6 +56,7 @@ def changed(tool: ToolContract, one: JsonObject, other: JsonObject) -> list[str]
 
 def _plain(tool: ToolContract, field: SuppliedField, value: Any) -> JSON:
     try:
+        value = read_out(value)
         plain = to_json(on_wire(value, to_jsonable_python(value, by_alias=True)))
     except Exception as error:  # methods of the values may raise anything
         raise _unfit(tool, field, f"a {type(value).__name__}, which has no JSON form") from error

@@ -33,6 +33,7 @@ from ..tools.errors import RuleError, RunError, StaleCheckpoint
 from ..tools.ids import mint
 from ..tools.principal import Principal, RuntimeActor
 from ..tools.schemas.offered.strict import without_nulls
+from ..tools.storable import type_name
 from .base import WorkflowNode
 from .conversation import missing_answers
 from .execution import answered_all, handed_over, streamed
@@ -424,22 +425,21 @@ class StateNode(WorkflowNode):
 
 def _broken(proposer: Proposer, error: Exception) -> RuleError | None:
     """The error as that of a rule, where a rule raised it; None where it is to continue as it is."""
-    if proposer.rule is None or isinstance(error, GraphBubbleUp):
+    # An async tool in a sync run is a mistake in how the run was started, not in the rule.
+    if proposer.rule is None or isinstance(error, GraphBubbleUp) or getattr(error, "code", None) == "async_tool":
         return None
-    if isinstance(error, RunError) and error.code == "async_tool":
-        return None  # how the run was started, and not what was decided
     if isinstance(error, RuleError):
         return error
-    broken = RuleError(f"{proposer.rule} raised {type(error).__name__}", rule=proposer.rule)
+    broken = RuleError(f"{proposer.rule} raised {type_name(error)}", rule=proposer.rule)
     broken.__cause__ = error
     return broken
 
 
 def proposer_of(instance: Instance, progress: Progress, scope: Scope) -> Principal:
-    """Who proposes now: whose turn it is by the row where the graph remembers the same, and else anyone who runs this.
+    """Who proposes now: the person whose turn it is by the row if the graph remembers the same, else whoever runs this.
 
-    On a resume they differ, and who decides never becomes who asks. What the graph remembers proves nothing by itself, for it is plain
-    data; so somebody else's turn is continued with only where the row says that it still is the one.
+    On a resume they differ, and the person who decides never becomes the one who asks. The graph's memory is plain data and proves nothing,
+    so another person's turn continues only if the row says that it is still theirs.
     """
     proposer = instance.proposer
     if isinstance(scope.principal, RuntimeActor):

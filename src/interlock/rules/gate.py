@@ -17,7 +17,7 @@ from ..tools.contracts import Bound, ToolContract
 from ..tools.contracts.supplying import Supply, named_among, with_supplied
 from ..tools.errors import InterlockError, InvalidArguments, Refused, RuleError
 from ..tools.principal import Principal
-from ..tools.storable import why_not_storable
+from ..tools.storable import type_name, why_not_storable
 from .case_approvals import of_the_case
 from .definition import Definition, Edge, offered_edges
 from .denials import (
@@ -248,7 +248,7 @@ def _read(definition: Definition, proposal: Proposal, edge: Edge) -> Bound:
         raise
     except Exception as error:
         rule = f"the arguments of {edge.tool.name}"
-        raise RuleError(f"reading {rule} raised {type(error).__name__}", rule=rule) from error
+        raise RuleError(f"reading {rule} raised {type_name(error)}", rule=rule) from error
 
 
 def of_others(tool: ToolContract, arguments: Mapping[str, Any]) -> list[str]:

@@ -53,6 +53,7 @@ Each has a message that says what happened, what the current state is and what t
 """
 
 # ruff: noqa: N818 -- the name says what happened; the suffix Error is for the branches of the tree
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypedDict, cast
 
@@ -89,7 +90,10 @@ class InterlockError(Exception):
     @property
     def message(self) -> str:
         """What happened, what the current state is, and what to do."""
-        return str(self.args[0])
+        told = self.args[0]
+        with contextlib.suppress(Exception):  # a tool may raise `Refused` with anything, whose methods may raise
+            return str.__str__(told if issubclass(type(told), str) else str(told))
+        return "no text can be read"
 
 
 class DefinitionError(InterlockError):

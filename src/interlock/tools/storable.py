@@ -8,7 +8,7 @@ only recorded are converted to a storable form.
 import contextlib
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from .canonical import JSON, to_json
 from .errors import NotJson
@@ -43,7 +43,7 @@ def why_not_storable(value: object, *, longest: int = LONGEST) -> str | None:
     except NotJson as error:
         return error.message
     except Exception as error:  # to_json calls methods of the value, which may raise anything
-        return f"the value cannot be read ({type(error).__name__})"
+        return f"the value cannot be read ({type_name(error)})"
 
 
 def storable(value: object) -> JSON:
@@ -60,10 +60,11 @@ def storable(value: object) -> JSON:
 
 def storable_text(text: object) -> str:
     """Convert anything to text that every database stores unchanged, truncated if it is long."""
-    if isinstance(text, Exception):
+    kind = type(text)  # isinstance() would ask the value's own __class__
+    if issubclass(kind, Exception):
         with contextlib.suppress(Exception):  # an exception's own __str__ may raise
-            return _text(str(text)) or type(text).__name__
-    return _text(text if isinstance(text, str) else _told(text))
+            return _text(str(text)) or type_name(text)
+    return _text(str.__str__(cast("str", text)) if issubclass(kind, str) else _told(text))
 
 
 class _Looking:
@@ -173,14 +174,20 @@ class _Recording:
 
 
 def _told(value: object) -> str:
-    if isinstance(value, int) and value.bit_length() > _LONGEST_WRITTEN:
-        return f"an integer of {value.bit_length()} bits"
+    if issubclass(type(value), int) and (bits := int.bit_length(cast("int", value))) > _LONGEST_WRITTEN:
+        return f"an integer of {bits} bits"
     try:
         return _text(repr(value))
     except Exception:  # a __repr__ of the value's own
-        return f"a {type(value).__name__}"
+        return f"a {type_name(value)}"
 
 
+def type_name(value: object) -> str:
+    """Return the name of the type of any value; runs none of the value's own code, nor of its metaclass."""
+    return str(_NAME.__get__(type(value)))
+
+
+_NAME: Any = type.__dict__["__name__"]
 _LONGEST_WRITTEN = 4_096
 
 
@@ -198,5 +205,6 @@ __all__ = [
     "SMALLEST_INTEGER",
     "storable",
     "storable_text",
+    "type_name",
     "why_not_storable",
 ]

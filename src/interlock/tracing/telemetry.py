@@ -32,6 +32,7 @@ from langgraph.errors import GraphBubbleUp
 
 from ..tools.errors import InterlockError
 from ..tools.sinks import logger_of
+from ..tools.storable import type_name
 from .reference import TraceReference
 from .story import NODE_KIND, WORKFLOW, beginning
 
@@ -352,8 +353,8 @@ def _failed(span: Any, error: BaseException) -> None:
     from opentelemetry import trace  # noqa: PLC0415
 
     # Only the type: the text of an exception may contain data that must not be sent.
-    span.set_attribute("error.type", type(error).__name__)
-    span.set_status(trace.StatusCode.ERROR, type(error).__name__)
+    span.set_attribute("error.type", type_name(error))
+    span.set_status(trace.StatusCode.ERROR, type_name(error))
 
 
 @contextlib.contextmanager

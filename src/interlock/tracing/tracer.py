@@ -10,6 +10,7 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from typing_extensions import override
 
 from ..tools.sinks import logger_of
+from ..tools.storable import type_name
 from .client import GuardedClient, guarded
 from .outgoing import Outgoing, default_outgoing
 from .story import NODE_KIND, OUTPUTS, beginning, node_inputs
@@ -128,7 +129,7 @@ def bubbled(error: GraphBubbleUp) -> dict[str, Any]:
                 {"id": getattr(one, "id", None), "value": getattr(one, "value", None)} for one in raised or ()
             ]
         }
-    return {f"__{type(error).__name__}__": [str(argument) for argument in error.args]}
+    return {f"__{type_name(error)}__": [str(argument) for argument in error.args]}
 
 
 def _options(tracer: LangChainTracer) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ...tools.ids import EventId, TraceId, WorkflowId, mint
 from ...tools.kinds import ToolKind
 from ...tools.redaction import MASK, Secrets
 from ...tools.results import ErrorBody
-from ...tools.storable import storable, storable_text, why_not_storable
+from ...tools.storable import storable, storable_text, type_name, why_not_storable
 from ...tools.trace_reference import current_trace
 from ..running.tool_bodies import OutOfTimeError
 
@@ -102,7 +102,7 @@ def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
     return ErrorBody(
         code=ErrorCode.TOOL_FAILED,
         # The exception's own text may contain secrets of the tool's backend, so it goes only to the log.
-        message=f"{contract.wire_name} failed unexpectedly ({type(error).__name__}). Nothing of it was kept.",
+        message=f"{contract.wire_name} failed unexpectedly ({type_name(error)}). Nothing of it was kept.",
     )
 
 

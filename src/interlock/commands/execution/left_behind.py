@@ -14,7 +14,7 @@ from ...tools.errors import InvalidOutput
 from ...tools.events import Event, EventEnvelope
 from ...tools.kinds import ToolKind
 from ...tools.schemas.finite import not_finite
-from ...tools.storable import storable_text, why_not_storable
+from ...tools.storable import storable_text, type_name, why_not_storable
 from ..running.operations import Attempt
 from .audit_payloads import envelope
 from .followed import check_followed
@@ -105,12 +105,12 @@ def _told(error: InvalidOutput) -> list[str]:
 
 
 def _in_envelope(event: Event, unit: Unit, proposal: Proposal, contract: ToolContract) -> EventEnvelope | str:
-    name = type(event).__qualname__
+    name = type_name(event)
     try:
         wrapped = envelope(event, unit, proposal, contract)
         problem = why_not_storable(wrapped.to_json()) or not_finite(event)
     except Exception as error:  # custom serializers of the event may raise anything
-        return f"the event {name} cannot be written ({type(error).__name__}: {storable_text(error)[:300]})"
+        return f"the event {name} cannot be written ({type_name(error)}: {storable_text(error)[:300]})"
     return wrapped if problem is None else f"the event {name} cannot be kept: {problem}"
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from ...checkpointing.database import LOOKED
 from ...rules.denials import Denial
 from ...tools.errors import ContextError, RuleError, RunError
+from ...tools.storable import type_name
 
 if TYPE_CHECKING:  # imports SQLAlchemy's ORM only for the first rule that uses its session
     from sqlalchemy.orm import Session
@@ -78,7 +79,7 @@ class Looking:
             self._session.close()
             self.problem = self._undo()
         except sa.exc.SQLAlchemyError as failure:
-            self.problem = f"left its transaction in a state that cannot be undone ({type(failure).__name__})"
+            self.problem = f"left its transaction in a state that cannot be undone ({type_name(failure)})"
         if self.problem is not None:
             # SQLAlchemy sees no transaction any more, and would reuse the connection with the driver's transaction still open.
             with contextlib.suppress(Exception):

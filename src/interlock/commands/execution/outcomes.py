@@ -17,7 +17,7 @@ from ...tools.kinds import Effect, ToolKind
 from ...tools.principal import Principal
 from ...tools.redaction import redact
 from ...tools.results import CommandResult, ErrorBody, ErrorResult
-from ...tools.storable import storable, storable_text
+from ...tools.storable import storable, storable_text, type_name
 from ..approvals.binding import use
 from ..origins.capturing import keep_output
 from ..running import needed
@@ -174,7 +174,7 @@ class Outcomes:
             {
                 **facts,
                 "error": body.model_dump(mode="json", by_alias=True),
-                "exception": None if error is None else type(error).__name__,
+                "exception": None if error is None else type_name(error),
             },
             tool=contract.name,
             code=body.code.value,

@@ -20,6 +20,7 @@ from ...tools.contracts.retry import RetryPolicy
 from ...tools.errors import CommitUnknown, LeaseLost, Refused, StoreUnavailable
 from ...tools.kinds import Effect
 from ...tools.sinks import hiding
+from ...tools.storable import type_name
 from ..running.backoff import Backoff
 from ..running.engine import logger
 from ..running.operations import Body, InStore, Pause, Steps
@@ -106,7 +107,7 @@ class Outside:
             if not isinstance(tried, Failed):
                 return tried
             nothing_begun = nothing_begun and tried.is_before
-            problem = type(tried.error).__name__
+            problem = type_name(tried.error)
             # The next owner of the lease may start it; that is checked again, without a pause.
             pause = 0.0 if isinstance(tried.error, leases.NotBegun) else backoff.after(tried.error)
             if pause is None:

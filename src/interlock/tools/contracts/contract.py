@@ -21,7 +21,7 @@ from ..schemas.from_decision import DecisionField
 from ..schemas.input import Bound, Input
 from ..schemas.refill import as_given, refilled
 from ..schemas.sameness import differing_fields, packed_data
-from ..storable import LONGEST, why_not_storable
+from ..storable import LONGEST, type_name, why_not_storable
 from .digests import binding_digest
 from .known_calls import KnownCalls
 from .masking import masked_error
@@ -244,7 +244,7 @@ class ToolContract(Generic[P, R]):
             canonical = self._input.canonical(parsed)
             problem = why_not_storable(canonical)
         except Exception as error:  # a serializer of the tool's own
-            problem = f"a serializer of the tool failed ({type(error).__name__})"
+            problem = f"a serializer of the tool failed ({type_name(error)})"
         if problem is not None:
             raise invalid(self.name, [Problem(field="", problem=f"cannot be written down: {problem}")])
         return canonical

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from ..context import ToolContext
 from ..errors import ContractError, Refused, RuleError
 from ..schemas.signature import is_context, where
+from ..storable import type_name
 from .yes_or_no import body_of, odd_answer, plain_function, why_no_rule, yes_or_no
 
 
@@ -123,7 +124,7 @@ class Predicate:
         except Refused:
             raise
         except Exception as error:
-            raise RuleError(f"{self.label} raised {type(error).__name__}", rule=self.label) from error
+            raise RuleError(f"{self.label} raised {type_name(error)}", rule=self.label) from error
 
     def reason(self, arguments: Mapping[str, Any], ctx: ToolContext | None, view: Any = None) -> str | None:
         """Say why the check does not hold, or None when it does.
@@ -137,8 +138,10 @@ class Predicate:
             return None
         if answer is False:
             return self.what_it_says
-        if isinstance(answer, str) and answer.strip():
-            return str(answer)
+        if (
+            issubclass(type(answer), str) and (told := str.__str__(answer)).strip()
+        ):  # a subclass's own methods may raise
+            return told
         raise odd_answer(
             self.label,
             answer,

@@ -7,10 +7,11 @@ unknown. So only `True` and `False` count; everything else is an error that name
 import functools
 import inspect
 from collections.abc import Callable
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from types import CoroutineType, GeneratorType, UnionType
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from ..errors import RuleError
+from ..storable import type_name
 
 
 def yes_or_no(rule: str, question: Callable[[], Any]) -> bool:
@@ -40,19 +41,19 @@ def asked(rule: str, question: Callable[[], Any]) -> Any:
     except RuleError:
         raise
     except Exception as error:
-        raise RuleError(f"{rule} raised {type(error).__name__}", rule=rule) from error
+        raise RuleError(f"{rule} raised {type_name(error)}", rule=rule) from error
 
 
 def odd_answer(rule: str, answer: object, advice: str) -> RuleError:
     """The error for an answer that is neither True nor False."""
     discard(answer)
-    return RuleError(f"{rule} answered with a value of the type {type(answer).__qualname__}: {advice}", rule=rule)
+    return RuleError(f"{rule} answered with a value of the type {type_name(answer)}: {advice}", rule=rule)
 
 
 def discard(answer: object) -> None:
     """Close a coroutine or generator that nobody will run, so that Python does not warn about it later."""
-    if inspect.iscoroutine(answer) or inspect.isgenerator(answer):
-        answer.close()
+    if issubclass(type(answer), (CoroutineType, GeneratorType)):  # isinstance() would ask the value's own __class__
+        cast("CoroutineType[Any, Any, Any]", answer).close()
 
 
 def plain_function(function: Any) -> Any:

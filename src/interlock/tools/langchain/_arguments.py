@@ -17,6 +17,7 @@ from ..schemas.input import Input
 from ..schemas.offered.schema import offered_schema, tidy
 from ..schemas.sameness import same
 from ..schemas.validator import Validator
+from ..storable import type_name
 from ._injection import functions_of
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class ModelledInput:
             for one in cast("list[Any]", found)
         ]
         return problems or [
-            Problem(field="", problem=f"could not be read: a validator of the tool failed ({type(error).__name__})")
+            Problem(field="", problem=f"could not be read: a validator of the tool failed ({type_name(error)})")
         ]
 
     def _own_words(self, error: Exception | None) -> list[Problem]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, RootModel, ValidationError
 
 from ..canonical import JSON, JsonObject, json_writer, to_canonical
 from ..errors import InvalidArguments, NotJson, Problem
-from ..storable import why_not_storable
+from ..storable import type_name, why_not_storable
 from ..wire import camel
 from .shapes import wire_keys
 
@@ -33,7 +33,7 @@ def plain_arguments(tool: str, arguments: object) -> JsonObject:
     except NotJson as error:
         problem = error.message
     except Exception as error:  # methods of the values may raise anything
-        problem = f"the value cannot be read ({type(error).__name__})"
+        problem = f"the value cannot be read ({type_name(error)})"
     if problem is not None:
         raise invalid(tool, [Problem(field="", problem=problem)])
     return plain
@@ -130,7 +130,7 @@ def _problem(item: Any, keys: Mapping[str, str]) -> Problem:
 
 
 def _named(error: Exception) -> str:
-    return type(error).__name__
+    return type_name(error)
 
 
 def _json_type(value: object) -> str:

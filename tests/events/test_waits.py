@@ -380,7 +380,7 @@ def test_a_fan_out_of_nothing_is_refused_before_anything_is_kept() -> None:
     ("wait", "said"),
     [
         ({"for_event": [Answered, Answered]}, "one event for two purposes"),
-        ({"for_event": "probe.answered"}, "subclass of interlock.Event"),
+        ({"for_event": "probe.answered"}, "give the class of the event"),
         ({"for_event": ()}, "no event that could lead there"),
         ({"then": None}, "give then="),
         ({"on_timeout": None}, "deadline without a state"),

@@ -194,5 +194,5 @@ def test_data_that_the_new_model_cannot_read_is_a_clear_error(saver: SQLCheckpoi
 
 
 def test_a_mapping_to_no_state_is_refused_when_the_workflow_is_compiled() -> None:
-    with pytest.raises(WorkflowDefinitionError, match="no state of it"):
+    with pytest.raises(WorkflowDefinitionError, match="does not have"):
         case(2, FIRST, state_mapping={"old": "nowhere"}).compile()

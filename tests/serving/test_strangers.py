@@ -17,6 +17,7 @@ from interlock.mcp.client.targets import target_of
 from interlock.serving import Tokens
 from interlock.serving.identity import Callers
 from interlock.tools.errors import CommitUnknown, ContractError, InputError, StoreError, StoreUnavailable
+from interlock.tracing import telemetry
 from tests.cli.support import run
 from tests.serving.desk import Served, by_header, served
 
@@ -182,6 +183,7 @@ def test_an_option_that_cannot_be_used_is_refused_before_anything_is_served(
     refused = run(*DEVELOPMENT, "--db", f"sqlite:///{tmp_path / 'case.db'}", *given)
     assert refused.exit_code == ExitCode.ERROR
     assert said in " ".join(refused.output.split())
+    assert not telemetry.listens(), "a service that is refused must not measure the steps of its process"
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
@@ -190,3 +192,4 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         refused = run(*DEVELOPMENT[:-1], port, "--db", f"sqlite:///{tmp_path / 'case.db'}")
     assert refused.exit_code == ExitCode.ERROR
     assert f"Nothing can listen on 127.0.0.1:{port}" in " ".join(refused.output.split())
+    assert not telemetry.listens()

@@ -225,7 +225,7 @@ def test_a_tool_that_interrupts_is_no_error() -> None:
 def test_an_error_is_still_an_error(sink: TraceSink, traced: Any) -> None:
     graph = Shop().flow(ScriptedChatModel([call("order.get", orderId="W1")])).compile()
 
-    with pytest.raises(Exception, match="script has 1 steps"):
+    with pytest.raises(Exception, match="script is used up"):
         graph.invoke({"messages": [("user", "go")]}, config(), context=ADA)
     runs = arrived(sink, traced)
     assert {run.name for run in runs if run.error} == {"ScriptedChatModel", "shop: open", "shop"}

@@ -60,8 +60,8 @@ def count(ctx: ToolContext[CaseData]) -> int:
 
 
 @command("case.recount", effect="transactional")
-async def recount(ctx: ToolContext[CaseData]) -> int:
-    """Count the cases again."""
+async def recount(case: str, ctx: ToolContext[CaseData]) -> int:
+    """Count the cases again, for one of them."""
     assert_type(ctx.async_session, AsyncSession)
     return int((await ctx.async_session.execute(sa.text("SELECT 1"))).scalar_one())
 

@@ -163,7 +163,6 @@ def serve(
             tenant_claim=tenant_claim or None,
         )
     )
-    collect()
     held = contextlib.ExitStack()
     people = Development()
     graphs = []
@@ -219,6 +218,7 @@ def serve(
     console().print(f"Serving {names} at {where}/console (API: {root_path}/v1). Stop with Ctrl+C.", soft_wrap=True)
     if queue is not None:
         console().print("Runs that become due are left to the queue's workers (`interlock work`).", style="dim")
+    collect()  # last: measuring slows every step of a process, so nothing that is refused above switches it on
     with held:
         server.run([listening])
 

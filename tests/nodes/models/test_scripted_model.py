@@ -128,7 +128,9 @@ def test_running_out_fails_and_says_what_was_asked_last(ask: Ask) -> None:
     model = ScriptedChatModel(["only this"])
     ask(model)
 
-    with pytest.raises(ScriptExhausted, match=r"has 1 steps .* human 'go on'.*on offer were \[\]") as failure:
+    with pytest.raises(
+        ScriptExhausted, match=r"script is used up .*1 step.* human 'go on'.*on offer were \[\]"
+    ) as failure:
         ask(model)
 
     assert isinstance(failure.value, InterlockError)

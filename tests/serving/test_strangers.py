@@ -17,7 +17,6 @@ from interlock.mcp.client.targets import target_of
 from interlock.serving import Tokens
 from interlock.serving.identity import Callers
 from interlock.tools.errors import CommitUnknown, ContractError, InputError, StoreError, StoreUnavailable
-from interlock.tracing import telemetry
 from tests.cli.support import run
 from tests.serving.desk import Served, by_header, served
 
@@ -152,6 +151,14 @@ def test_a_secret_that_could_be_guessed_signs_no_form(secret: Any) -> None:
     assert Callers(principal=by_header, secret="sixteen bytes....")
 
 
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Filled when the command switches the metrics of its process on."""
+    found: list[bool] = []
+    monkeypatch.setattr("interlock.cli.serve.collect", lambda: found.append(True))
+    return found
+
+
 DEVELOPMENT = ("serve", "--app", "case", "--development", "--port", "0")
 
 
@@ -175,7 +182,7 @@ DEVELOPMENT = ("serve", "--app", "case", "--development", "--port", "0")
     ],
 )
 def test_an_option_that_cannot_be_used_is_refused_before_anything_is_served(
-    tmp_path: Path, options: tuple[str, ...], said: str
+    tmp_path: Path, measured: list[bool], options: tuple[str, ...], said: str
 ) -> None:
     junk = tmp_path / "junk.pem"
     junk.write_text("no certificate")
@@ -183,13 +190,13 @@ def test_an_option_that_cannot_be_used_is_refused_before_anything_is_served(
     refused = run(*DEVELOPMENT, "--db", f"sqlite:///{tmp_path / 'case.db'}", *given)
     assert refused.exit_code == ExitCode.ERROR
     assert said in " ".join(refused.output.split())
-    assert not telemetry.listens(), "a service that is refused must not measure the steps of its process"
+    assert measured == [], "a service that is refused must not measure the steps of its process"
 
 
-def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_named(tmp_path: Path, measured: list[bool]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         refused = run(*DEVELOPMENT[:-1], port, "--db", f"sqlite:///{tmp_path / 'case.db'}")
     assert refused.exit_code == ExitCode.ERROR
     assert f"Nothing can listen on 127.0.0.1:{port}" in " ".join(refused.output.split())
-    assert not telemetry.listens()
+    assert measured == []

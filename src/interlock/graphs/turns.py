@@ -6,6 +6,7 @@ refused here.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import BaseMessage, convert_to_messages
@@ -15,13 +16,14 @@ from ..checkpointing.store import Instance
 from ..commands.approvals.hearing import hear
 from ..commands.instances.starting import initial_data
 from ..commands.origins.capturing import is_kept, keep_words, texts_of
-from ..commands.origins.given import said_in_this_run
+from ..commands.origins.given import is_checkpointed, said_in_this_run
 from ..commands.running.access import Access, meant
 from ..commands.running.checkpoint_lookup import Saved
 from ..commands.running.engine import Engine
 from ..commands.running.proposing import take_turn
-from ..commands.running.scope import THREAD_ID, is_nested, is_resumed_by_parent
+from ..commands.running.scope import DURABILITY, THREAD_ID, is_nested, is_resumed_by_parent
 from ..nodes.channels import Channels, Input
+from ..nodes.execution import CHECKPOINT_SECONDS
 from ..tools.canonical import JsonObject
 from ..tools.errors import InvalidInput, MissingThreadId, WorkflowFinished
 from ..tools.principal import Principal
@@ -85,11 +87,17 @@ class Turn:
         if not is_kept(self.engine.definition, self.principal):
             return
         # What a parent graph hands in may be a summary that its own model wrote.
-        nested = is_nested(self.configurable)
-        texts = said_in_this_run(self.saver, self.configurable) if nested else texts_of(messages)
+        texts = self._said_around() if is_nested(self.configurable) else texts_of(messages)
         if texts:
             with self.engine.store.write() as connection:
                 keep_words(self.engine, connection, self.entered.workflow_id, self.principal, texts)
+
+    def _said_around(self) -> list[str]:
+        """The texts in the input of the outermost run; none if its checkpoint is not stored in time."""
+        if self.configurable.get(DURABILITY) == "exit":
+            return []
+        self.engine.store.wait_until(partial(is_checkpointed, self.saver, self.configurable), CHECKPOINT_SECONDS)
+        return said_in_this_run(self.saver, self.configurable)
 
     def _values(self, given: Any) -> Mapping[str, Any]:
         name = self.engine.definition.name

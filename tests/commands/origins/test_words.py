@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -112,6 +113,35 @@ def test_it_knows_them_in_each_form_that_a_message_has(message: Any) -> None:
     outer = around(desk([paying("DE11RENT")]), lambda _: [])
 
     assert asked(outer.invoke({"messages": [message]}, THREAD, context=ADA)) == []
+
+
+class Late(InMemorySaver):
+    """Stores a checkpoint only after somebody has looked for it in vain, as on a busy machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.missed = threading.Event()
+
+    def get_tuple(self, config: Any) -> Any:
+        found = super().get_tuple(config)
+        if found is None and "checkpoint_id" in config["configurable"]:
+            self.missed.set()
+        return found
+
+    def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
+        if metadata.get("source") == "loop" and not metadata.get("parents"):
+            assert self.missed.wait(30), "nobody looked for the checkpoint"
+        return super().put(config, checkpoint, metadata, new_versions)
+
+
+def test_a_graph_inside_another_one_waits_for_the_checkpoint_around_it() -> None:
+    inner = desk([paying("DE11RENT")])
+    outer = StateGraph(MessagesState, context_schema=Principal)
+    outer.add_node("bank", inner)
+    outer.add_edge(START, "bank")
+    graph = outer.compile(Late())
+
+    assert asked(graph.invoke(said("Pay 700 to DE11RENT"), THREAD, context=ADA, durability="async")) == []
 
 
 def test_what_the_graph_around_it_made_up_is_nobodys_word() -> None:

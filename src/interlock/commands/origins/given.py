@@ -21,6 +21,17 @@ MOST_STEPS = 50
 _PEOPLE = frozenset({"user", "human"})
 
 
+def is_checkpointed(saver: Saved | None, configurable: Mapping[str, Any]) -> bool:
+    """Whether the outermost graph's checkpoint of this moment is stored, or there is none to be stored.
+
+    Under LangGraph's durability `async`, the default of other graphs, it may be written later than a graph inside it starts.
+    """
+    thread, checkpoint = configurable.get(THREAD_ID), (configurable.get(CHECKPOINT_MAP) or {}).get("")
+    if saver is None or thread is None or checkpoint is None:
+        return True
+    return saver.get_tuple(looking_at(str(thread), "", checkpoint)) is not None
+
+
 def said_in_this_run(saver: Saved | None, configurable: Mapping[str, Any]) -> list[str]:
     """The user's messages in the input of the outermost run, by the principal of the run.
 
@@ -79,4 +90,4 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and len(value) == 2 and value[0] in _PEOPLE and isinstance(value[1], str)
 
 
-__all__ = ["said_in_this_run"]
+__all__ = ["is_checkpointed", "said_in_this_run"]

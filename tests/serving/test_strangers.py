@@ -14,7 +14,7 @@ from interlock.cli.support.output import ExitCode
 from interlock.events.brokers import open_bus
 from interlock.events.webhooks import Webhook
 from interlock.mcp.client.targets import target_of
-from interlock.serving import Tokens
+from interlock.serving import Tokens, metrics
 from interlock.serving.identity import Callers
 from interlock.tools.errors import CommitUnknown, ContractError, InputError, StoreError, StoreUnavailable
 from tests.cli.support import run
@@ -155,7 +155,7 @@ def test_a_secret_that_could_be_guessed_signs_no_form(secret: Any) -> None:
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Filled when the command switches the metrics of its process on."""
     found: list[bool] = []
-    monkeypatch.setattr("interlock.cli.serve.collect", lambda: found.append(True))
+    monkeypatch.setattr(metrics, "collect", lambda: found.append(True))
     return found
 
 

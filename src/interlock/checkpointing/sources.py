@@ -1,8 +1,8 @@
 """The rows of sources, which hold an instance's trusted values."""
 
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -25,19 +25,6 @@ class SourceKind(StrEnum):
     """A tool's output."""
 
 
-class SourceHead(NamedTuple):
-    """One source, without its hashes."""
-
-    source_id: str
-    tenant: str
-    kind: SourceKind
-    name: str
-    """The person, or the tool."""
-    audit_ref: str | None
-    salt: str
-    kept_at: int
-
-
 @dataclass(frozen=True)
 class Source:
     """One source to store."""
@@ -57,11 +44,6 @@ class Source:
 
 _KINDS = {kind.value: kind for kind in SourceKind}
 _of_instance = sources.c.workflow_id == sa.bindparam("workflow_id")
-_heads = Prepared(
-    sa.select(*(sources.c[name] for name in SourceHead._fields))
-    .where(_of_instance)
-    .order_by(sources.c.kept_at, sources.c.source_id)
-)
 _marks = Prepared(
     sa.select(sources.c.source_id, sources.c.kept_at)
     .where(_of_instance)
@@ -85,30 +67,11 @@ _first = Prepared(
     )
 )
 _since = Prepared(
-    sa.select(*(sources.c[name] for name in SourceHead._fields), sources.c.held)
-    .where(_of_instance, sources.c.kept_at >= sa.bindparam("since"))
-    .order_by(sources.c.kept_at, sources.c.source_id)
-)
-_held = Prepared(
-    sa.select(sources.c.source_id, sources.c.held)
+    sa.select(*(sources.c[field.name] for field in fields(Source)))
     .where(_of_instance, sources.c.kept_at >= sa.bindparam("since"))
     .order_by(sources.c.kept_at, sources.c.source_id)
 )
 _insert = Prepared(sa.insert(sources), [field.name for field in fields(Source)])
-
-
-def heads(connection: Connection, workflow_id: str) -> list[SourceHead]:
-    """The sources of an instance, oldest first.
-
-    Raises:
-        StoreError: One was encrypted for another row.
-    """
-    found = []
-    for source_id, tenant, kind, name, audit_ref, salt, kept_at in _heads.all(connection, {"workflow_id": workflow_id}):
-        if hasattr(salt, "place"):  # the value was decrypted, so check its place
-            check_place(sources, {"workflow_id": workflow_id, "source_id": source_id, "salt": salt, "held": None})
-        found.append(SourceHead(source_id, tenant, _KINDS[kind], name, audit_ref, salt, kept_at))
-    return found
 
 
 class First(NamedTuple):
@@ -140,51 +103,24 @@ def marks(connection: Connection, workflow_id: str) -> dict[str, int]:
     return dict(_marks.all(connection, {"workflow_id": workflow_id}))
 
 
-def added(connection: Connection, workflow_id: str, wanted: Mapping[str, int]) -> list[Source]:
-    """Some sources of an instance with their hashes, oldest first.
+def read(connection: Connection, workflow_id: str, wanted: Mapping[str, int]) -> list[Source]:
+    """Some sources of an instance, oldest first.
 
     Args:
-        connection: The connection.
+        connection: Where.
         workflow_id: The instance.
-        wanted: Their ids, each with its time.
+        wanted: Their ids, each with when it was kept, as `marks` gives them.
 
     Raises:
         StoreError: One was encrypted for another row.
     """
     found = []
-    for *head, held in _since.all(connection, {"workflow_id": workflow_id, "since": min(wanted.values(), default=0)}):
-        one = SourceHead(*head)
+    for row in _since.all(connection, {"workflow_id": workflow_id, "since": min(wanted.values(), default=0)}):
+        one = Source(*row)
         if one.source_id in wanted:
-            place = {"workflow_id": workflow_id, "source_id": one.source_id, "salt": one.salt, "held": held}
-            check_place(sources, place)
-            found.append(Source(workflow_id, held=held, **one._replace(kind=_KINDS[one.kind])._asdict()))
+            check_place(sources, one.__dict__)
+            found.append(replace(one, kind=_KINDS[one.kind]))
     return found
-
-
-def whole(connection: Connection, workflow_id: str, wanted: Sequence[SourceHead]) -> list[Source]:
-    """Some sources of an instance with what is kept of them, oldest first.
-
-    Raises:
-        StoreError: One was encrypted for another row.
-    """
-    texts = held(connection, workflow_id, wanted)
-    return [Source(workflow_id, held=text, **head._asdict()) for head, text in zip(wanted, texts, strict=True)]
-
-
-def held(connection: Connection, workflow_id: str, wanted: Sequence[SourceHead]) -> list[str]:
-    """The hashes of some sources of an instance, as JSON, oldest first.
-
-    Raises:
-        StoreError: One was encrypted for another row.
-    """
-    ids = {one.source_id for one in wanted}
-    since = min((one.kept_at for one in wanted), default=0)
-    texts = []
-    for source_id, text in _held.all(connection, {"workflow_id": workflow_id, "since": since}):
-        if source_id in ids:
-            check_place(sources, {"workflow_id": workflow_id, "source_id": source_id, "salt": None, "held": text})
-            texts.append(text)
-    return texts
 
 
 def insert(connection: Connection, source: Source) -> None:
@@ -210,15 +146,11 @@ def new_salt() -> str:
 __all__ = [
     "First",
     "Source",
-    "SourceHead",
     "SourceKind",
-    "added",
     "erase_words",
     "first",
-    "heads",
-    "held",
     "insert",
     "marks",
     "new_salt",
-    "whole",
+    "read",
 ]

@@ -343,8 +343,9 @@ def test_with_keys_a_source_that_was_moved_to_another_row_is_not_believed(tmp_pa
             assert all(value.startswith("aes") for row in text for value in row), text
             connection.exec_driver_sql(f"UPDATE workflow_sources SET source_id = 'src_x' WHERE source_id = '{name}'")
 
+        workflow_id = graph.instances.get(THREAD).workflow_id
         with pytest.raises(StoreError), graph.engine.store.read() as connection:
-            source_rows.heads(connection, graph.instances.get(THREAD).workflow_id)
+            source_rows.read(connection, workflow_id, source_rows.marks(connection, workflow_id))
 
 
 def test_what_a_broken_transaction_read_is_looked_into_no_more(tmp_path: Path) -> None:
@@ -352,7 +353,9 @@ def test_what_a_broken_transaction_read_is_looked_into_no_more(tmp_path: Path) -
     reasons(graph, "Pay 700")
     instance = graph.instances.get(THREAD)
     with contextlib.suppress(RuntimeError), graph.engine.store.write() as connection:
-        (head,) = source_rows.heads(connection, instance.workflow_id)
+        (head,) = source_rows.read(
+            connection, instance.workflow_id, source_rows.marks(connection, instance.workflow_id)
+        )
         said = of_words("DE33LATER", hashed_with(head.salt)).to_json()
         row = source_rows.Source(
             instance.workflow_id,

@@ -69,7 +69,7 @@ class Sources:
         return _remembered.known(key, self.marks, self._read)
 
     def _read(self, wanted: Mapping[str, int]) -> list[Source]:
-        return source_rows.added(self.connection, self.instance.workflow_id, wanted)
+        return source_rows.read(self.connection, self.instance.workflow_id, wanted)
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,9 @@ class _Remembered:
             known = self._known.pop(key, None)
         if known is not None and not known.ids <= marks.keys():
             known = None
-        if known is not None and len(known.ids) == len(marks):
-            missing: Mapping[str, int] = {}
-        else:
-            missing = marks if known is None else {one: at for one, at in marks.items() if one not in known.ids}
+        ids: frozenset[str] = frozenset() if known is None else known.ids
+        # Mostly nothing is new, and then the sources, which may be hundreds, are not gone through.
+        missing = {} if len(ids) == len(marks) else {one: at for one, at in marks.items() if one not in ids}
         new = read(missing) if missing else []
         if known is None:
             salt = new[0].salt if new else source_rows.new_salt()
@@ -216,9 +215,9 @@ def copy_sources(connection: Connection, definition: Definition, workflow_id: st
         workflow_id: The instance.
         copy: The fork.
     """
-    heads = source_rows.heads(connection, workflow_id) if traces(definition) else []
-    for source in source_rows.whole(connection, workflow_id, heads):
-        source_rows.insert(connection, replace(source, workflow_id=copy))
+    if traces(definition):
+        for source in source_rows.read(connection, workflow_id, source_rows.marks(connection, workflow_id)):
+            source_rows.insert(connection, replace(source, workflow_id=copy))
 
 
 def keep_output(unit: Unit, definition: Definition, ready: Admitted, output: JSON) -> None:

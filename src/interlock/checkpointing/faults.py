@@ -39,7 +39,8 @@ def translate(error: Exception, url: URL) -> StoreError:
         url: The database; shown without its password.
     """
     where = url.render_as_string(hide_password=True)
-    text = str(getattr(error, "orig", None) or error).lower()
+    cause = getattr(error, "orig", None) or error
+    text = str(cause).lower()
     if "file is not a database" in text or "file is encrypted" in text or "malformed" in text:
         return NotADatabase(
             f"The file behind {where} is not an intact SQLite database. Nothing was written. "
@@ -59,7 +60,7 @@ def translate(error: Exception, url: URL) -> StoreError:
         )
     if any(sign in text for sign in _NO_LOGIN) or _NO_ROLE.search(text):
         return StoreError(
-            f"The server of {where} does not let this user in: {getattr(error, 'orig', None) or error}. Nothing was done. Check the user and the "
+            f"The server of {where} does not let this user in: {cause}. Nothing was done. Check the user and the "
             "password in the URL, and on the server that the user may connect to this database from this machine.",
             code="login_refused",
         )
@@ -71,13 +72,13 @@ def translate(error: Exception, url: URL) -> StoreError:
         )
     if any(sign in text for sign in _NO_RIGHT):
         return StoreError(
-            f"The user of the database {where} lacks a right: {getattr(error, 'orig', None) or error}. Nothing of this step was kept. Grant it "
+            f"The user of the database {where} lacks a right: {cause}. Nothing of this step was kept. Grant it "
             "SELECT, INSERT, UPDATE and DELETE on the tables. To create or upgrade them, run `interlock db upgrade` as their owner.",
             code="missing_right",
         )
     if "unsupported startup parameter" in text:
         return StoreError(
-            f"The pooler before the database {where} takes no `options` from its clients: {getattr(error, 'orig', None) or error}. Leave them "
+            f"The pooler before the database {where} takes no `options` from its clients: {cause}. Leave them "
             "out of the URL and set them for the role (ALTER ROLE … SET lock_timeout = '5s'), or name them in the pooler's "
             "ignore_startup_parameters.",
             code="refused_by_pooler",
@@ -95,7 +96,7 @@ def translate(error: Exception, url: URL) -> StoreError:
     if any(sign in text for sign in _LOCKED):
         return StoreUnavailable(
             f"Another transaction in {where} holds what this step needs, and did not release it in time: "
-            f"{getattr(error, 'orig', None) or error}. Nothing of this step was kept; run it again. Where a process was stopped in "
+            f"{cause}. Nothing of this step was kept; run it again. Where a process was stopped in "
             "mid-transaction, the server ends it after a while."
         )
     lost = isinstance(error, sa.exc.TimeoutError) or getattr(error, "connection_invalidated", False)
@@ -104,10 +105,10 @@ def translate(error: Exception, url: URL) -> StoreError:
             " If it is never reached, check host and port of the URL." if "refused" in text or "resolve" in text else ""
         )
         return StoreUnavailable(
-            f"The database {where} did not answer or was busy: {getattr(error, 'orig', None) or error}. "
+            f"The database {where} did not answer or was busy: {cause}. "
             f"Nothing of this step was kept; run it again.{hint}"
         )
-    return StoreError(f"The database {where} refused a statement: {getattr(error, 'orig', None) or error}.")
+    return StoreError(f"The database {where} refused a statement: {cause}.")
 
 
 def _not_opened(url: URL, where: str) -> StoreError:
@@ -125,11 +126,12 @@ def _not_opened(url: URL, where: str) -> StoreError:
 def translate_commit(error: Exception, url: URL) -> StoreError:
     """As `translate`, for errors of a COMMIT: after a broken connection its outcome is unknown."""
     found = translate(error, url)
-    text = str(getattr(error, "orig", None) or error).lower()
+    cause = getattr(error, "orig", None) or error
+    text = str(cause).lower()
     is_answer = any(sign in text for sign in (*_TAKEN_BACK, *_LOCKED, *_FULL, *_BUSY))
     if is_answer or not isinstance(found, StoreUnavailable):
         return found
-    return commit_unknown(url, getattr(error, "orig", None) or error)
+    return commit_unknown(url, cause)
 
 
 def commit_unknown(url: URL, why: object) -> CommitUnknown:

@@ -104,6 +104,14 @@ class Workflows:
             )
         return graph
 
+    def named_or_first(self, name: str | None) -> WorkflowGraph:
+        """The workflow of a name, or the first one that is served if no name is given.
+
+        Raises:
+            InputError: None is served under it.
+        """
+        return self.named(name or self.names[0])
+
     def of_instance(self, workflow_id: str, caller: Caller) -> Found:
         """The workflow of an instance, and its row; whom it serves is checked by whatever is done with it.
 

@@ -51,7 +51,7 @@ async def list_approvals(
             f"Several workflows are served, so the list needs ?workflow=, one of {', '.join(names)}.",
             code="invalid_request",
         )
-    instances = serves.workflows.named(workflow or names[0]).instances
+    instances = serves.workflows.named_or_first(workflow).instances
     page = await instances.aapprovals(
         tenant=caller.principal.tenant,
         status=None if status == "any" else status,
@@ -131,7 +131,7 @@ async def delegate(
     body: DelegationRequest, serves: Serves, caller: Calls, workflow: WorkflowQuery = None
 ) -> JsonObject:
     """Let somebody decide for the caller while they are away, in the store of a workflow."""
-    instances = serves.workflows.named(workflow or serves.workflows.names[0]).instances
+    instances = serves.workflows.named_or_first(workflow).instances
     made = await instances.adelegate(body.delegate, by=caller.principal, until=body.until, since=body.since)
     return made.to_json()
 
@@ -144,7 +144,7 @@ async def end_delegation(
     workflow: WorkflowQuery = None,
 ) -> None:
     """End a delegation of the caller before its time."""
-    instances = serves.workflows.named(workflow or serves.workflows.names[0]).instances
+    instances = serves.workflows.named_or_first(workflow).instances
     await instances.aend_delegation(delegation_id, by=caller.principal)
 
 

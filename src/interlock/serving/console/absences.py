@@ -82,7 +82,7 @@ async def delegate(
 ) -> Response:
     """Let somebody decide for the caller, from now on and for some days."""
     serves.callers.check_form(request, caller, form_token)
-    instances = serves.workflows.named(workflow or serves.workflows.names[0]).instances
+    instances = serves.workflows.named_or_first(workflow).instances
     await instances.adelegate(person, by=caller.principal, until=f"{days}d")
     return to(request, "/console/delegations", "delegated")
 
@@ -98,7 +98,7 @@ async def end(
 ) -> Response:
     """End a delegation of the caller before its time."""
     serves.callers.check_form(request, caller, form_token)
-    instances = serves.workflows.named(workflow or serves.workflows.names[0]).instances
+    instances = serves.workflows.named_or_first(workflow).instances
     await instances.aend_delegation(delegation_id, by=caller.principal)
     return to(request, "/console/delegations", "undelegated")
 

@@ -1,7 +1,7 @@
-"""Answers to what a workflow waits for: checked and, for approvals, decided in SQL before LangGraph continues.
+"""Checks the answers that resume a thread, and decides approvals in SQL before LangGraph continues.
 
-LangGraph neither says when nobody waits for an answer nor forgets one of a wrong shape. So an answer is matched to its
-interrupt here, and an approval is decided in one transaction; the graph then runs on and finds it decided.
+LangGraph does not report an answer for which nothing waits, and stores an answer of a wrong shape permanently. Therefore each answer is
+matched to its interrupt here, and an approval is decided in one transaction; the graph then continues and finds it decided.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ INTERRUPT = "__interrupt__"
 
 @dataclass(frozen=True)
 class Answers:
-    """Takes the answers that one thread is resumed with."""
+    """Takes the answers that resume one thread."""
 
     graph: CompiledWorkflow
     configurable: Mapping[str, Any]
@@ -46,7 +46,7 @@ class Answers:
     entered: Access
 
     def take(self, command: Command[Any]) -> Any:
-        """Decide what the command answers, and give what the graph is to run on with."""
+        """Decide what the command answers, and return the input with which the graph continues."""
         if is_nested(self.configurable):
             return command
         config = self._config()
@@ -70,7 +70,7 @@ class Answers:
             raise MissingThreadId(
                 'The workflow was resumed without a thread. Nothing was done; pass {"configurable": {"thread_id": ...}}, the one that it was started with.'
             )
-        # An outermost graph runs in no namespace, whatever a config says.
+        # The outermost graph has no namespace, whatever a config contains.
         wanted = {"thread_id": thread, "checkpoint_ns": ""}
         if self.configurable.get("checkpoint_id"):
             wanted["checkpoint_id"] = self.configurable["checkpoint_id"]
@@ -117,7 +117,7 @@ class Answers:
         except ResumeError as error:
             self._record_refused(error)
             if found and self.entered.refused is not None and not self._is_asked():
-                raise self.entered.refused from None  # who has no business here is not told what waits
+                raise self.entered.refused from None  # do not show a principal without access what the thread waits for
             raise
         if left and self.entered.refused is not None:
             # Only decisions are judged by their own rule; every other answer continues with the run.
@@ -126,22 +126,22 @@ class Answers:
         if decisions:
             self._decide(decisions)
         left = self._resolved(left, found)
-        # What was decided is in SQL, where the approval node looks first.
+        # The decision is in SQL, which the approval node reads first.
         return (
             Command(resume=left, update=command.update) if left else command.update and Command(update=command.update)
         )
 
     def _take_turn(self) -> None:
-        """Who adds messages proposes from now on; a decision alone makes nobody the proposer."""
+        """A principal who adds messages becomes the proposer; a decision alone makes nobody the proposer."""
         engine = self.graph.engine
         instance = engine.store.find(workflow_id_of(self.configurable, engine.definition.name))
         if instance is not None:
             take_turn(engine.store, instance, self.principal)
 
     def _resolved(self, answers: Mapping[str, Any], found: Mapping[str, Interrupt]) -> dict[str, Any]:
-        """Resolve attempts of unknown outcome, each in its own transaction; give the answers that are for LangGraph.
+        """Resolve attempts of unknown outcome, each in its own transaction; return the answers that are for LangGraph.
 
-        An answer that LangGraph keeps would be given again when the node runs again after a crash, and to another attempt.
+        If LangGraph stored such an answer, a node that runs again after a crash would apply it to another attempt.
         """
         left: dict[str, Any] = {}
         for interrupt_id, answer in answers.items():
@@ -169,7 +169,7 @@ class Answers:
         return left
 
     def _check_resolver(self) -> None:
-        """Refuse, and record, anyone who may not say what became of an attempt."""
+        """Refuse, and record, a principal who may not resolve attempts."""
         engine, instance = self.graph.engine, self.entered.instance
         refused = None if instance is None else why_not_resolve(engine, instance, self.principal)
         if refused is not None:
@@ -186,7 +186,7 @@ class Answers:
     def _read(
         self, answers: Mapping[str, Any], found: Mapping[str, Interrupt], resume: Any
     ) -> tuple[list[tuple[str, Decision, Any]], dict[str, Any]]:
-        """The decisions on approvals among the answers, and the answers that LangGraph is to hand on."""
+        """The decisions on approvals among the answers, and the answers to pass on to LangGraph."""
         decisions: list[tuple[str, Decision, Any]] = []
         left: dict[str, Any] = {}
         for interrupt_id, answer in answers.items():
@@ -197,7 +197,7 @@ class Answers:
                 decision = parse_answer(answer, tool=shown["tool"], wire_name=wire)
                 if decision.seen is None and answer is resume:
                     _refuse_nameless(shown)
-                if decision.seen is None:  # the interrupt is what was shown, whatever became of the request since
+                if decision.seen is None:  # the interrupt is what the person saw, even if the request changed since
                     decision = replace(decision, seen=shown.get("arguments"))
                 decisions.append((shown["approvalId"], decision, shown))
             else:
@@ -231,7 +231,7 @@ class Answers:
         return {next(iter(found)): resume}
 
     def _decide(self, decisions: list[tuple[str, Decision, Any]]) -> None:
-        """Take each decision for itself: one that is declined does not keep the others from counting."""
+        """Make each decision separately: if one is declined, the others still count."""
         engine = self.graph.engine
         declined: list[Declined] = []
         for approval_id, decision, shown in decisions:
@@ -249,7 +249,7 @@ class Answers:
         self, connection: Connection, approval_id: str, decision: Decision, shown: Any
     ) -> ApprovalRequest | Declined:
         instance = self.entered.instance
-        # Nearly always it is about this instance: then it is read once, under the instance's lock.
+        # Nearly always, the decision concerns this instance, which is then read once, under its lock.
         unit = None if instance is None else self.graph.engine.store.unit(connection, instance.workflow_id)
         approval = approval_rows.load_by_id(connection, approval_id)
         if approval is None:
@@ -263,7 +263,7 @@ class Answers:
         return decide(self.graph.engine, connection, approval_id, decision, by=self.principal, scope=scope, read=read)
 
     def _is_asked(self) -> bool:
-        """Whether one of the approvals that wait here asks whoever answers."""
+        """Whether one of the approvals that the thread waits for asks this principal."""
         instance = self.entered.instance
         if instance is None:
             return False
@@ -272,7 +272,7 @@ class Answers:
         return any(may_see(approval, ownership, self.principal) for approval in pending)
 
     def _record_refused(self, error: ResumeError) -> None:
-        """Write down an answer that is about nothing here, or says what it may not."""
+        """Record an answer that matches nothing here, or that its principal may not give."""
         engine = self.graph.engine
         workflow_id = meant(engine, self.configurable)
         with engine.store.write() as connection:
@@ -280,14 +280,14 @@ class Answers:
 
 
 def _refuse_nameless(shown: Mapping[str, Any]) -> None:
-    """Refuse an answer that does not say what it is about, where the rule wants that."""
+    """Refuse an answer that does not name its subject, if the rule requires that."""
     rule = shown.get("rule")
     if isinstance(rule, Mapping) and rule.get("named"):
         raise InvalidResume(nameless(shown["tool"], shown["approvalId"]), details={"waiting": [shown["approvalId"]]})
 
 
 def _is_what_broke_off(shown: Mapping[str, Any], entry: LedgerEntry, contract: ToolContract | None) -> bool:
-    """Whether what a thread shows of an attempt is what the ledger has of it, with the advice that there may be."""
+    """Whether the attempt that the thread shows is the one in the ledger, with the same advice to the person."""
     said = [None] if contract is None else [None, interrupted(contract)]
     return any(same_json(shown, unknown_payload(entry, advice)) for advice in said)
 
@@ -300,7 +300,7 @@ def _not_what_broke_off(tool: str) -> InvalidResume:
 
 
 def _places(goto: Any) -> list[str]:
-    """The nodes that a command was to go to, without what it was to hand them."""
+    """The names of a command's target nodes, without the values for them."""
     return [str(getattr(one, "node", one)) for one in (goto if isinstance(goto, (list, tuple)) else [goto])]
 
 

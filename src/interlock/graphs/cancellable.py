@@ -25,7 +25,7 @@ class Cancellable(Claiming):
         when: Callable[[GuardView[Any]], bool] | None = None,
         after: Within = None,
     ) -> Self:
-        """Allow instances to be cancelled: the calls that were carried out are undone, newest first, and the instance ends in `cancelled`.
+        """Allow instances to be cancelled: a cancel undoes the executed calls, newest first, and ends the instance in `cancelled`.
 
         Without this, nobody can cancel an instance. It adds the states `cancelling`, in which no other tool may be called, and `cancelled`,
         which is final. A command is undone by its `undo=`, or by that of its edge.
@@ -34,7 +34,7 @@ class Cancellable(Claiming):
             role: The role, or roles, whose holders may cancel.
             served: Whether the person whom the instance serves may cancel it.
             states: The states in which an instance can be cancelled; by default all that are not final.
-            when: A guard, whose view has the canceller as its principal, that must hold as well.
+            when: A guard that must hold as well; the principal of its view is the one who cancels.
             after: When a tick cancels an unfinished instance: a duration after its start, a moment, or a function of the view that returns
                 either at the start.
 

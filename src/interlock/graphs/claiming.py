@@ -1,4 +1,4 @@
-"""The builder's methods for claims and proofs."""
+"""The builder's methods for claims and their proofs."""
 
 import abc
 from typing import TYPE_CHECKING, Self
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Claiming(abc.ABC):
-    """The part of a workflow that claims and proves."""
+    """The part of a workflow that holds claims and proves them."""
 
     def __init__(self) -> None:
         self._claims: list[Claim] = []
@@ -45,8 +45,8 @@ class Claiming(abc.ABC):
         """Prove the workflow's own claims, or others.
 
         Args:
-            claims: What to prove; the workflow's own claims where none is given.
-            bound: How many situations a search may visit before it gives up.
+            claims: The claims to prove; by default the workflow's own.
+            bound: The maximum number of situations that a search visits.
 
         Returns:
             One proof per claim: whether it holds, and if not, a shortest path that breaks it.

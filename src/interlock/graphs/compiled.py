@@ -1,7 +1,7 @@
 """The compiled workflow: LangGraph's own graph with guarded entry points.
 
-A thin subclass: it validates input and answers before LangGraph, which silently ignores an answer to nothing and stores an answer
-of a wrong shape for ever. Everything else is LangGraph's.
+A thin subclass. It validates input and answers before LangGraph, which silently ignores an answer for which nothing waits, and permanently
+stores an answer of a wrong shape. Everything else is LangGraph's.
 """
 
 import asyncio

@@ -69,7 +69,7 @@ def compile_graph(
     options.setdefault("name", definition.name)
     if checkpointer is None and not store.is_durable:
         checkpointer = InMemorySaver()
-    # With a durable store and no checkpointer, use the host's: checkpoints in memory would be lost while the rows stay.
+    # With a durable store and no checkpointer, use the host's: checkpoints in memory would be lost while the rows remain.
     if isinstance(checkpointer, SQLCheckpointer):
         checkpointer = checkpointer.declaring(builder, *_declared(definition))
     compiled = builder.compile(checkpointer=checkpointer, **options)

@@ -73,7 +73,7 @@ class Drawable(abc.ABC):
         del include, exclude
         try:
             return self.picture()._repr_mimebundle_()
-        except WorkflowDefinitionError as error:  # incomplete: a notebook shows it as it grows
+        except WorkflowDefinitionError as error:  # still incomplete: a notebook shows it while it is written
             return {"text/plain": f"{self!r}, which cannot run yet: {error.message}"}
 
 

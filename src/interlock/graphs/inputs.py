@@ -4,8 +4,8 @@ A program that does not know whether its input was taken (the process died, the 
 
     graph.invoke({"messages": [...]}, {"configurable": {"thread_id": "t-1", "input_key": "order-77"}})
 
-LangGraph stores the key in the metadata of every checkpoint of the run, first of all the input's, so that input and key cannot
-differ. The key is known as long as the thread has such a checkpoint.
+LangGraph stores the key in the metadata of every checkpoint of the run, including the one of the input, so that the input and its key are
+stored together. The key is known as long as the thread has such a checkpoint.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def is_taken(saver: Any, configurable: Mapping[str, Any]) -> bool:
 
     Args:
         saver: The run's checkpointer; None if it cannot have the thread yet.
-        configurable: The `configurable` of the run. A graph inside another one gets its input from that one, to which the key belongs.
+        configurable: The `configurable` of the run. The key belongs to the outermost graph, which passes input on to graphs inside it.
 
     Raises:
         InputError: The key is empty, too long, or a database could confuse it with another one.

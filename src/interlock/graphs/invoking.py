@@ -1,4 +1,4 @@
-"""How a compiled workflow is invoked, for type checkers: LangGraph's own methods with a config as programs write it, and who acts."""
+"""The signatures of `invoke` and `ainvoke` for type checkers: LangGraph's own, with plain dicts as configs and a principal as context."""
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -7,7 +7,7 @@ from .agents.guarded_state import GuardedState
 
 
 class Invoking(GuardedState):
-    """`invoke` and `ainvoke` are LangGraph's; here are their types."""
+    """The part of a compiled workflow that types `invoke` and `ainvoke`, which are LangGraph's."""
 
     if TYPE_CHECKING:
 

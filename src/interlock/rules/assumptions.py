@@ -1,4 +1,4 @@
-"""Assumptions that a proof adds to the definition. The claim names them, the report prints them, and the run time tests them."""
+"""Assumptions that a proof adds to the definition. The claim names them, the report prints them, and the runtime enforces them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from ..tools.errors import ClaimError
 
 @dataclass(frozen=True)
 class Assumption:
-    """One thing that a claim relies on.
+    """One fact that a claim relies on.
 
     Attributes:
-        words: What is assumed, as a sentence.
-        kind: Which of the kinds below.
-        function: The guard or condition that it is about.
-        values: The values that an instance starts with.
+        words: The assumption as a sentence.
+        kind: The kind of assumption: `guard`, `asked`, `starts`, `never_forked` or `earlier_versions`.
+        function: The guard or condition that the assumption concerns.
+        values: The initial values that every instance is assumed to have.
     """
 
     words: str
@@ -28,17 +28,17 @@ class Assumption:
 
 
 def guard_holds(guard: Callable[..., Any]) -> Assumption:
-    """A guard of the application's own always says yes. A run in which it says no is recorded as a broken assumption."""
+    """A guard of the application always returns True. If it returns False in a run, the run records a broken assumption."""
     return Assumption(f"the guard {_name(guard)} always says yes", "guard", function=guard)
 
 
 def asked(when: Callable[..., Any]) -> Assumption:
-    """The condition `when` of an approval always says that a person is to be asked."""
+    """The condition `when` of an approval always requires a person."""
     return Assumption(f"the condition {_name(when)} always asks a person", "asked", function=when)
 
 
 def starts_with(**values: Any) -> Assumption:
-    """Every instance starts with these values of its data. A start with others is refused."""
+    """Every instance starts with these values of its data. A start with other values is refused."""
     if not values:
         raise ClaimError("starts_with() assumes nothing; give the fields with their values.")
     said = ", ".join(f"{name} = {value!r}" for name, value in values.items())
@@ -70,11 +70,11 @@ class Assumptions:
             self.starting_values.update(one.values or {})
 
     def holds(self, guard: Callable[..., Any]) -> bool:
-        """Whether the guard is assumed to say yes."""
+        """Whether the guard is assumed to return True."""
         return any(guard is one for one in self._guards)
 
     def is_asked(self, when: Callable[..., Any]) -> bool:
-        """Whether the condition is assumed to ask a person."""
+        """Whether the condition is assumed to require a person."""
         return any(when is one for one in self._asked)
 
 

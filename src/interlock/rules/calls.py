@@ -220,7 +220,7 @@ def repaired(message: AIMessage, message_key: str, known: Sequence[BaseMessage] 
     """Make the message's id and the ids of its calls unique in the conversation.
 
     Args:
-        message: What the model said.
+        message: The message of the model.
         message_key: The base of new ids; the message keeps it for the idempotency keys of its calls.
         known: The conversation so far.
     """
@@ -246,7 +246,7 @@ def with_own_ids(message: AIMessage, taken: Collection[str], mint: Callable[[int
     Args:
         message: A message with calls.
         taken: Ids of other calls.
-        mint: Makes the id of the nth call, counted from 1.
+        mint: Creates the id of the nth call, counted from 1.
     """
     # A separate set, because `taken` may hold the ids of a whole conversation: too much to copy for each message.
     seen: set[str] = set()

@@ -24,39 +24,39 @@ RESERVED = frozenset({CANCELLING, CANCELLED})
 
 
 def undo_key(workflow_id: str, key: str) -> str:
-    """The idempotency key of the undo of a call; the same whoever starts the undo.
+    """The idempotency key of the undo of a call; it does not depend on who starts the undo.
 
     Args:
         workflow_id: The instance.
-        key: The key that the call was carried out under.
+        key: The idempotency key of the executed call.
     """
     return derive("key", "undo", workflow_id, key)
 
 
 @dataclass(frozen=True)
 class CancelRule:
-    """Who may cancel an instance of a workflow, and when it is cancelled by itself. Nobody may who is not named."""
+    """Who may cancel an instance, and when it is cancelled automatically. Nobody else may cancel."""
 
     roles: frozenset[str] = frozenset()
-    """Anyone who has one of these roles."""
+    """Everyone with one of these roles may cancel."""
     served: bool = False
-    """The person whom the instance serves."""
+    """Whether the person whom the instance serves may cancel."""
     states: frozenset[str] | None = None
-    """Only where the instance is in one of these states; in any that is not final where it is None."""
+    """The states in which the instance can be cancelled; None means all that are not final."""
     when: Callable[[GuardView[Any]], bool] | None = None
-    """A guard over state, data and whoever cancels, which must hold as well. The deadline does not ask it."""
+    """A guard that must hold as well; the principal of its view is the one who cancels. The deadline does not evaluate it."""
     after: Within = None
-    """How long after its beginning an instance is cancelled that has not come to its end."""
+    """When an unfinished instance is cancelled automatically, counted from its start."""
 
     def why_not(self, view: GuardView, *, served: str | None) -> str | None:
-        """Why the principal of a view may not cancel its instance, or None when they may.
+        """Return why the principal of a view may not cancel its instance; None if the principal may.
 
         Args:
-            view: Its state and data, and who cancels.
-            served: The id of the person whom it serves.
+            view: State and data of the instance, and the principal who cancels.
+            served: The id of the person whom the instance serves.
 
         Raises:
-            RuleError: `when` raised, or answered neither True nor False; that is no yes.
+            RuleError: `when` raised, or returned neither True nor False, which does not count as True.
         """
         by = view.principal
         if not self.names(by, served):
@@ -69,18 +69,18 @@ class CancelRule:
         return None
 
     def names(self, by: Principal, served: str | None) -> bool:
-        """Whether somebody is among those who may cancel, wherever the instance stands.
+        """Whether the rule names this principal as one who may cancel, in whatever state.
 
         Args:
-            by: Who.
-            served: The ID of the person whom the instance serves.
+            by: The principal.
+            served: The id of the person whom the instance serves.
         """
         is_served = self.served and served is not None and by.is_known and by.id == served
         return is_served or any(by.has_role(role) for role in self.roles)
 
     @property
     def who(self) -> str:
-        """Who may cancel, in words."""
+        """Who may cancel, as text."""
         people = ["the person whom it serves"] if self.served else []
         named = [*people, *(f"the role {role!r}" for role in sorted(self.roles))]
         return " or ".join(named) or "its deadline alone"
@@ -97,14 +97,14 @@ class CancelRule:
 
     @property
     def deadline(self) -> str:
-        """When an instance is cancelled automatically, in words; empty where it never is."""
+        """When an instance is cancelled automatically, as text; empty if never."""
         if self.after is None:
             return ""
         seconds = seconds_of(self.after)
         return "at a deadline of the case" if seconds is None else f"after {seconds:g} s"
 
     def in_short(self) -> str:
-        """Who may cancel and when, in a few words for pictures."""
+        """Who may cancel and when, as a short text for pictures."""
         people = ["the person served"] if self.served else []
         return ", ".join(filter(None, (*people, *sorted(self.roles), self.deadline)))
 
@@ -121,10 +121,10 @@ def cancel_rule(
     when: Callable[[GuardView[Any]], bool] | None,
     after: Within,
 ) -> CancelRule:
-    """Read what a workflow is given.
+    """Read the arguments of `Workflow.cancellable`.
 
     Raises:
-        WorkflowDefinitionError: It names nobody and no deadline, or something that is no role, state or duration.
+        WorkflowDefinitionError: They name nobody and no deadline, or a value is not a role, a state or a duration.
     """
     names = [roles] if isinstance(roles, str) else [*roles]
     if not all(isinstance(name, str) and name.strip() for name in names):

@@ -17,11 +17,11 @@ from ..tools.errors import WorkflowDefinitionError
 from .view import GuardView
 
 MOST_VALUES = 64
-"""How many values a field may have to be followed one by one."""
+"""The maximum number of values of a field that a proof tracks individually."""
 
 
 class Condition(abc.ABC):
-    """A guard whose meaning is known; combine conditions with `&`, `|` and `~`."""
+    """A guard with a known meaning; combine conditions with `&`, `|` and `~`."""
 
     def __call__(self, view: GuardView) -> bool:
         """Whether it holds for a view."""
@@ -30,24 +30,24 @@ class Condition(abc.ABC):
     @property
     @abc.abstractmethod
     def fields(self) -> frozenset[str]:
-        """The fields of the data that it looks at."""
+        """The fields of the data that the condition uses."""
 
     @abc.abstractmethod
     def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:
-        """Whether it holds for values of those fields and for the proposer's roles."""
+        """Whether it holds for these values of its fields and these roles of the proposer."""
 
     @property
     def needed_roles(self) -> frozenset[str]:
-        """Roles that every proposer has for whom it holds."""
+        """The roles that every proposer has for whom it holds."""
         return frozenset()
 
     @property
     def thresholds(self) -> Mapping[str, int]:
-        """For each counter, the number from which on all values are alike to it."""
+        """For each counter, the number from which on the condition does not distinguish values."""
         return {}
 
     def named(self, name: str) -> "Condition":
-        """The same condition under a name, which pictures and messages show."""
+        """Return the same condition with a name for pictures and messages."""
         return Named(name, self)
 
     def __and__(self, other: "Condition") -> "Condition":
@@ -62,18 +62,18 @@ class Condition(abc.ABC):
 
 @dataclass(frozen=True)
 class FieldIs(Condition):
-    """A field of the data has one of some values."""
+    """The value of a field is one of several values."""
 
     field: str
     values: tuple[Any, ...]
 
     @property
     def fields(self) -> frozenset[str]:
-        """The one field."""
+        """The field of the condition."""
         return frozenset({self.field})
 
     def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:  # noqa: ARG002
-        """Whether the field's value, and its type, is among the values."""
+        """Whether one of the values equals the field's value and has the same type."""
         value = data[self.field]
         return any(value == one and type(value) is type(one) for one in self.values)
 
@@ -90,12 +90,12 @@ class FieldBelow(Condition):
 
     @property
     def fields(self) -> frozenset[str]:
-        """The one field."""
+        """The field of the condition."""
         return frozenset({self.field})
 
     @property
     def thresholds(self) -> Mapping[str, int]:
-        """From the bound on all values are alike."""
+        """The condition does not distinguish values from the bound on."""
         return {self.field: self.bound}
 
     def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:  # noqa: ARG002
@@ -123,7 +123,7 @@ class HasRole(Condition):
 
     @property
     def needed_roles(self) -> frozenset[str]:
-        """The one role."""
+        """The role of the condition."""
         return frozenset({self.role})
 
     def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:  # noqa: ARG002
@@ -146,17 +146,17 @@ class All(Condition):
 
     @property
     def fields(self) -> frozenset[str]:
-        """Those of all parts."""
+        """The fields of all parts."""
         return frozenset().union(*(part.fields for part in self.parts))
 
     @property
     def needed_roles(self) -> frozenset[str]:
-        """Those that any part needs."""
+        """The roles that any part needs."""
         return frozenset().union(*(part.needed_roles for part in self.parts))
 
     @property
     def thresholds(self) -> Mapping[str, int]:
-        """The highest of each field."""
+        """The highest threshold of each field."""
         return _highest(self.parts)
 
     def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:
@@ -179,17 +179,17 @@ class Either(Condition):
 
     @property
     def fields(self) -> frozenset[str]:
-        """Those of all parts."""
+        """The fields of all parts."""
         return frozenset().union(*(part.fields for part in self.parts))
 
     @property
     def needed_roles(self) -> frozenset[str]:
-        """Those that every part needs."""
+        """The roles that every part needs."""
         return frozenset.intersection(*(part.needed_roles for part in self.parts))
 
     @property
     def thresholds(self) -> Mapping[str, int]:
-        """The highest of each field."""
+        """The highest threshold of each field."""
         return _highest(self.parts)
 
     def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:
@@ -212,12 +212,12 @@ class Not(Condition):
 
     @property
     def fields(self) -> frozenset[str]:
-        """Those of the condition."""
+        """The fields of the negated condition."""
         return self.part.fields
 
     @property
     def thresholds(self) -> Mapping[str, int]:
-        """Those of the condition."""
+        """The thresholds of the negated condition."""
         return self.part.thresholds
 
     def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:
@@ -230,7 +230,7 @@ class Not(Condition):
 
 @dataclass(frozen=True)
 class Named(Condition):
-    """A condition under a name."""
+    """A condition with a name."""
 
     name: str
     part: Condition
@@ -241,17 +241,17 @@ class Named(Condition):
 
     @property
     def fields(self) -> frozenset[str]:
-        """Those of the condition."""
+        """The fields of the condition."""
         return self.part.fields
 
     @property
     def needed_roles(self) -> frozenset[str]:
-        """Those of the condition."""
+        """The roles that the condition needs."""
         return self.part.needed_roles
 
     @property
     def thresholds(self) -> Mapping[str, int]:
-        """Those of the condition."""
+        """The thresholds of the condition."""
         return self.part.thresholds
 
     def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:
@@ -264,7 +264,7 @@ class Named(Condition):
 
 @dataclass(frozen=True)
 class Add:
-    """What an edge does to a counter: it grows by so much, at least by zero."""
+    """A change of a counter by an edge: it grows by this amount, which is not negative."""
 
     amount: int = 1
 
@@ -275,13 +275,13 @@ class Add:
 
 @dataclass(frozen=True)
 class OneOf:
-    """What an edge does to a field: it has one of these values afterwards. Made by `one_of(...)`."""
+    """A change of a field by an edge: afterwards it has one of these values. Created by `one_of(...)`."""
 
     values: tuple[Any, ...]
 
 
 def one_of(*values: Any) -> OneOf:
-    """A change to one of several values, where the tool decides which."""
+    """Return a change to one of several values, which the tool chooses."""
     if not values:
         raise WorkflowDefinitionError("one_of() leaves a field no value; give at least one.")
     return OneOf(values)
@@ -289,45 +289,45 @@ def one_of(*values: Any) -> OneOf:
 
 @dataclass(frozen=True)
 class Field:
-    """A field of the data, to say conditions about; made by `field("name")`."""
+    """A field of the data, from which conditions are made; created by `field("name")`."""
 
     name: str
 
     def equals(self, value: Any) -> Condition:
-        """The field has this value."""
+        """Return the condition that the field has this value."""
         return FieldIs(self.name, (value,))
 
     def is_in(self, *values: Any) -> Condition:
-        """The field has one of these values."""
+        """Return the condition that the field has one of these values."""
         return FieldIs(self.name, values)
 
     def below(self, bound: int) -> Condition:
-        """The counter is below a bound, a whole number from 1."""
+        """Return the condition that the counter is below a bound, a whole number from 1."""
         if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
             raise WorkflowDefinitionError(f"field({self.name!r}).below({bound!r}): give a whole number from 1.")
         return FieldBelow(self.name, bound)
 
 
 def field(name: str) -> Field:
-    """A field of the workflow's data, to say conditions about."""
+    """Return a field of the workflow's data, from which conditions are made."""
     return Field(name)
 
 
 def has_role(role: str) -> Condition:
-    """The proposer is known and has a role."""
+    """Return the condition that the proposer is known and has a role."""
     return HasRole(role)
 
 
 def values_of(model: type[BaseModel] | None, name: str, *, bound: int | None) -> tuple[Any, ...]:
-    """Every value that a field can have, as a proof follows it.
+    """All values of a field that a proof distinguishes.
 
     Args:
-        model: The workflow's data.
+        model: The workflow's data model.
         name: The field.
-        bound: For a counter: all values from here on are alike, and this stands for them.
+        bound: For a counter: the number that represents all values from this one on.
 
     Raises:
-        WorkflowDefinitionError: There is no such field, or it is none that can be followed.
+        WorkflowDefinitionError: There is no such field, or its values cannot be enumerated.
     """
     if model is None or name not in model.model_fields:
         raise WorkflowDefinitionError(f"The data has no field {name!r}, which a condition or `sets` of an edge names.")

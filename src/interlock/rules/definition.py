@@ -35,20 +35,20 @@ from .waits import WaitRule
 
 
 class StateKind(StrEnum):
-    """What happens when a run comes to a state."""
+    """What happens when a run reaches a state."""
 
     REASONING = "reasoning"
     """A chat model proposes."""
     FUNCTION = "function"
-    """A function of the application's own proposes."""
+    """A function of the application proposes."""
     NODE = "node"
-    """A LangGraph node or subgraph runs; tool calls in the messages it leaves are its proposals."""
+    """A LangGraph node or subgraph runs; the tool calls in the messages that it adds are its proposals."""
     RESTING = "resting"
-    """The run ends here, until somebody executes a command."""
+    """The run ends here; a command from outside moves the instance."""
     WAITING = "waiting"
-    """The run is interrupted here, until an event or a deadline moves the workflow on."""
+    """The run is interrupted here, until an event or a deadline moves the instance."""
     FINAL = "final"
-    """The workflow is over."""
+    """The workflow is finished."""
 
 
 Guard = Callable[[GuardView[Any]], bool]
@@ -59,7 +59,7 @@ Decide = Callable[..., Any]
 
 @dataclass(frozen=True)
 class State:
-    """A place where a choice is made or something is awaited."""
+    """A state: who proposes in it and with which tools, or what it waits for."""
 
     name: str
     kind: StateKind
@@ -71,9 +71,9 @@ class State:
     model_settings: Mapping[str, Any] = field(default_factory=dict)
     """Options of each request to the model."""
     provider_tools: tuple[Mapping[str, Any], ...] = ()
-    """Tools that the model's provider runs, which nothing gates."""
+    """Tools that the model's provider runs, without the gate."""
     speech: Speech | None = None
-    """Checks the words of the proposer here."""
+    """Checks the text of the proposer in this state."""
 
     @property
     def is_strict(self) -> bool:
@@ -82,19 +82,19 @@ class State:
 
     @property
     def is_final(self) -> bool:
-        """Whether the workflow is over here."""
+        """Whether the state is final."""
         return self.kind is StateKind.FINAL
 
 
 @dataclass(frozen=True)
 class Edge:
-    """`(source state, tool, target state)`: one thing that may be called in a state, and where it leads."""
+    """`(source state, tool, target state)`: a tool that may be called in a state, and the state that follows."""
 
     source: str
     tool: ToolContract
     target: str
     moves: bool = True
-    """False for a read that stays: it makes no transition."""
+    """False for a read that stays in its state: it makes no transition."""
     guard: Guard | None = None
     check: Check | None = None
     approval: Approval | None = None
@@ -145,7 +145,7 @@ class Edge:
         return after is None or after.is_open(view)
 
     def why_out_of_order(self, canonical: Mapping[str, Any], view: GuardView) -> str | None:
-        """Why a call with these arguments comes too early or once too often, or None."""
+        """Return why a call with these arguments comes too early or is repeated too often; None if it may run."""
         too_early = None if self.after is None else self.after.why_not(canonical, view)
         if too_early is not None or not self.once_per:
             return too_early
@@ -168,18 +168,18 @@ class Cancelling:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on one turn of a model, after which the run stops and waits to be resumed, and on proposals from outside the graph."""
+    """Limits on one turn of a model, after which the run stops and has to be resumed, and on proposals from outside the graph."""
 
     denials: int = 5
-    """How many proposals in a row may be denied or refused: in one turn; or, from outside the graph, of one principal on one instance."""
+    """The maximum number of consecutive denials and refusals: in one turn; or, from outside the graph, of one principal on one instance."""
     pause: float = 60.0
-    """How many seconds must pass after that many denials before the next proposal from outside the graph is judged."""
+    """After that many denials, the seconds that must pass before the next proposal from outside the graph is judged."""
     rate: int | None = None
-    """How many proposals one principal may make on one instance per minute from outside the graph; None for any number."""
+    """The maximum number of proposals from outside the graph, per minute, by one principal on one instance; None: no limit."""
     calls: int = 50
-    """How often the model may be called in one turn."""
+    """The maximum number of model calls in one turn."""
     proposals: int = 16
-    """How many proposals of one message are judged; the others are denied."""
+    """The maximum number of proposals of one message that are judged; the others are denied."""
     argument_characters: int = 200_000
     """The approximate length of the arguments of one call, in characters of JSON text; longer ones are denied."""
     output_characters: int = 1_000_000
@@ -188,7 +188,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Definition:
-    """One workflow, ready to be acted on."""
+    """A complete, checked workflow."""
 
     name: str
     version: int
@@ -208,17 +208,17 @@ class Definition:
     assumptions: Assumptions = field(default_factory=Assumptions)
     """The assumptions of the workflow's claims, which are enforced."""
     claims: tuple[str, ...] = ()
-    """The claims that were proved of this definition, as sentences with what they assume; recorded with each instance."""
+    """The proved claims as sentences, with their assumptions; recorded with each instance."""
     run_by: RunBy = RunBy.SERVED
-    """Who may propose on an instance beside the person whom it serves."""
+    """Who may propose on an instance, in addition to the person whom it serves."""
     notify: bool = False
-    """Whether an event leaves when somebody is needed."""
+    """Whether to emit an event when a person is needed."""
     budgets: tuple[Budget, ...] = ()
-    """What models may use."""
+    """The budgets of its models."""
     prices: Prices = field(default_factory=dict)
-    """What models cost, by their names."""
+    """The prices of models, by model name."""
     cancelling: Cancelling | None = None
-    """Who may cancel an instance, and what is undone then; None where nobody may."""
+    """Who may cancel an instance, and which tools undo its calls; None if nobody may cancel."""
 
     @cached_property
     def by_source(self) -> Mapping[str, tuple[Edge, ...]]:
@@ -230,13 +230,13 @@ class Definition:
 
     @cached_property
     def followed(self) -> frozenset[str]:
-        """The fields of the data that conditions and `sets` speak about: a call changes them only as its edge says."""
+        """The fields of the data that conditions and `sets` use; a call changes them only as its edge declares."""
         guards = [edge.guard for edge in self.edges if isinstance(edge.guard, Condition)]
         return frozenset().union(*(edge.sets for edge in self.edges), *(guard.fields for guard in guards))
 
     @cached_property
     def looks_up(self) -> bool:
-        """Whether a rule that decides the offer may query the database: a guard, a prompt or a state that is a function, or a policy that hides."""
+        """Whether a rule that decides which tools are offered may query the database: a guard, a prompt or state with a function, or a hiding policy."""
         return (
             any(edge.after is not None for edge in self.edges)
             or any(edge.guard is not None and not isinstance(edge.guard, Condition) for edge in self.edges)
@@ -250,7 +250,7 @@ class Definition:
         return {name: state.wait for name, state in self.states.items() if state.wait is not None}
 
     def successors(self, state: str) -> tuple[str, ...]:
-        """The states that may follow a state: by its edges, its events and its deadline."""
+        """The states that may follow a state: through its edges, its events and its deadline."""
         wait = self.waits.get(state)
         ends = () if wait is None else wait.ends
         return (*(edge.target for edge in self.by_source[state]), *ends, *self._cancelled_from(state))
@@ -262,7 +262,7 @@ class Definition:
         return (CANCELLED,) if state == CANCELLING else (CANCELLING, CANCELLED)
 
     def edges_for(self, state: str, *, undoing: bool) -> tuple[Edge, ...]:
-        """The edges that a call may take: those out of the state, or for a cancel the undos."""
+        """The edges that a call may take: those out of the state, or, for a cancel, those of the undo tools."""
         if not undoing:
             return self.by_source.get(state, ())
         return () if self.cancelling is None else tuple(self.cancelling.undos.values())
@@ -273,7 +273,7 @@ class Definition:
         return frozenset(self.contracts) - {edge.tool.name for edge in self.edges}
 
     def reachable(self, state: str) -> frozenset[str]:
-        """The states that may still come after a state; itself only when there is a way back."""
+        """The states that are reachable from a state; it includes the state itself only if a path leads back to it."""
         found: set[str] = set()
         frontier = [state]
         while frontier:
@@ -285,18 +285,18 @@ class Definition:
 
     @cached_property
     def wire_names(self) -> WireNames:
-        """Canonical names to the ones that model providers accept, and back."""
+        """The mapping of canonical names to names that model providers accept, and back."""
         return WireNames(self.contracts.values())
 
     @cached_property
     def contracts(self) -> Mapping[str, ToolContract]:
-        """Every tool of the workflow by its canonical name, those included that only a cancel calls."""
+        """Every tool of the workflow by its canonical name, including tools that only a cancel calls."""
         undos = () if self.cancelling is None else self.cancelling.undos.values()
         return {edge.tool.name: edge.tool for edge in (*self.edges, *undos)}
 
     @cached_property
     def sensitive(self) -> frozenset[str]:
-        """Every field that some tool says is to be redacted before it is written down."""
+        """The names of all fields that some tool marks as sensitive, and that are redacted before they are stored."""
         return frozenset().union(*(contract.sensitive for contract in self.contracts.values()))
 
     def _ungated(self) -> dict[str, Any]:
@@ -309,7 +309,7 @@ class Definition:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of everything that decides what may happen: states, edges, contracts, and claims, whose assumptions are enforced."""
+        """A digest of everything that decides which calls are possible: states, edges, contracts, and claims, whose assumptions are enforced."""
         return digest(
             {
                 "workflow": self.name,
@@ -338,10 +338,10 @@ class Definition:
         )
 
     def state(self, name: str) -> State:
-        """A state by its name.
+        """Return a state by its name.
 
         Raises:
-            UnknownState: This definition has none of that name.
+            UnknownState: This definition has no state of that name.
         """
         found = self.states.get(name)
         if found is None:
@@ -354,10 +354,10 @@ class Definition:
         return found
 
     def parse_data(self, data: Mapping[str, Any] | BaseModel | None) -> Any:
-        """Read stored or given data into the workflow's data model; None when it has none.
+        """Parse data with the workflow's data model; None if the workflow has none.
 
         Raises:
-            DefinitionChanged: The model no longer reads what an earlier one wrote.
+            DefinitionChanged: The model cannot read what an earlier one wrote.
         """
         if self.data_model is None:
             return None
@@ -380,16 +380,16 @@ def offered_edges(
     mode: Mode = Mode.LIVE,
     broken: MutableMapping[str, RuleError] | None = None,
 ) -> tuple[Edge, ...]:
-    """The edges that may be called now: out of this state, guard and argument-free policies holding, one per tool.
+    """The edges that may be called now: out of this state, with a guard and policies that allow it, one per tool.
 
     If a rule of a tool fails, the tool is not offered, not even by a later edge, because the failed rule may be the stricter one.
 
     Args:
         edges: The edges out of the state, in the order in which they are tried.
         view: State, data and principal.
-        policies: Asked only for the part of them that needs no arguments.
-        mode: In `read_only` nothing but reads is offered.
-        broken: Takes the tools that are not offered because a rule failed.
+        policies: The policies; only their part without arguments is evaluated.
+        mode: The mode of the workflow; in `read_only`, only reads are offered.
+        broken: Receives the tools that are not offered because a rule failed.
     """
     found: dict[str, Edge] = {}
     withheld: MutableMapping[str, RuleError] = {} if broken is None else broken

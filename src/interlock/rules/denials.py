@@ -31,7 +31,7 @@ class Denial:
     retryable: bool = False
     policy: str | None = None
     error: Exception | None = field(default=None, compare=False)
-    """The error of a failed rule, only for log and trace: it may contain more than a caller may know."""
+    """The error of a failed rule, only for the log and the trace, because it may contain details that a caller must not see."""
 
 
 def not_allowed(
@@ -128,7 +128,7 @@ def check_failed(reason: str, wire_name: str, **details: Any) -> Denial:
 
 
 def rule_broken(error: RuleError, wire_name: str, edge: Edge | None = None) -> Denial:
-    """The denial after a rule of the application failed: an error is not a yes, and it goes to the log."""
+    """The denial after a rule of the application failed. An error never counts as permission; it is logged."""
     return Denial(
         ErrorCode.RULE_ERROR,
         f"{wire_name} could not be judged, because {error.message}. Nothing was done. The application must be fixed before it can be "

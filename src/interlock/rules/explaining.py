@@ -14,28 +14,28 @@ from .view import GuardView
 
 
 class Why(StrEnum):
-    """What a tool is not allowed by."""
+    """The reason why a tool may not be called."""
 
     FINISHED = "finished"
-    """The instance is over."""
+    """The instance is finished."""
     STATE = "state"
-    """It is not an edge out of the current state."""
+    """The current state has no edge with it."""
     WAIT = "wait"
-    """The same, where the state waits for an event or a deadline."""
+    """The current state has no edge with it, and waits for an event or a deadline."""
     GUARD = "guard"
     """The guard of its edge does not hold."""
     POLICY = "policy"
     """A policy hides it."""
     LIMIT = "limit"
-    """A policy would deny every call of it, whatever its arguments: a limit is reached, a cap is used up."""
+    """A policy would deny every call of it, whatever the arguments: a limit is reached, or a cap is used up."""
     MODE = "mode"
     """The workflow runs in read-only mode."""
     RULE_ERROR = "rule_error"
-    """A rule about it broke."""
+    """A rule of the tool failed."""
     UNDER_WAY = "under_way"
     """A command's effect outside the database is in progress, or of unknown outcome."""
     APPROVAL_OPEN = "approval_open"
-    """It was proposed already, and waits for a decision."""
+    """The tool was proposed already, and its approval is open."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Blocked:
     tool: str
     why: Why
     reason: str
-    """In a sentence."""
+    """The reason as a sentence."""
 
 
 @dataclass(frozen=True)
 class Now:
-    """What is checked beside the definition."""
+    """The facts about an instance, in addition to the definition, that are checked."""
 
     view: GuardView
     now: int
@@ -60,19 +60,19 @@ class Now:
     under_way: str | None = None
     """The tool whose effect is in progress or of unknown outcome."""
     asked_about: Mapping[str, str] | None = None
-    """The tools that wait for a decision, with the ids of their approvals."""
+    """The tools with open approvals, with the ids of the approvals."""
 
 
 def blocked(
     definition: Definition, offered: Mapping[str, Edge], broken: Mapping[str, RuleError], now: Now
 ) -> tuple[Blocked, ...]:
-    """Every tool of a workflow that may not be called now, with the first reason, in the order of the definition.
+    """List every tool of a workflow that may not be called now, with the first reason, in the order of the definition.
 
     Args:
         definition: The workflow.
         offered: The edges that may be called, by tool.
-        broken: The tools that a broken rule withholds.
-        now: The state of the instance.
+        broken: The tools that are not offered because a rule failed.
+        now: The facts about the instance.
     """
     return tuple(_each(definition, offered, broken, now))
 
@@ -151,7 +151,7 @@ def _asked(ask: Callable[[], str | None]) -> str | None:
 
 
 def guard_in_words(edge: Edge) -> str:
-    """The guard of an edge as text: the words of a condition, or the name of a function."""
+    """The guard of an edge as text: a condition as a sentence, or the name of a function."""
     guard = edge.guard
     if isinstance(guard, Condition):
         return str(guard)

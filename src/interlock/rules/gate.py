@@ -39,7 +39,7 @@ from .view import GuardView
 
 @dataclass(frozen=True)
 class Admission:
-    """The gate lets the proposal through, provided that a person agrees where `approval` asks for one."""
+    """The gate admits the proposal, provided that a person agrees if `approval` requires one."""
 
     edge: Edge
     bound: Bound

@@ -20,7 +20,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class _About(Policy):
-    """A policy for some tools, which denies or, if configured, requires an approval instead."""
+    """A policy for some tools that denies a call or, if configured, requires an approval instead."""
 
     def __init__(self, tools: Tools, *, otherwise: Approval | None = None, name: str = "") -> None:
         if isinstance(tools, (str, ToolContract)):
@@ -36,7 +36,7 @@ class _About(Policy):
         self.name = name
 
     def may_require_approval(self, tool: ToolContract) -> bool:
-        """Whether the policy may ask for an approval of this tool: only with `otherwise=`, and only for its own tools."""
+        """Whether the policy may require an approval of this tool: only with `otherwise=`, and only for its own tools."""
         return self.otherwise is not None and tool.name in self.tools
 
     def stamp(self) -> JSON:
@@ -106,11 +106,11 @@ class _Counting(_About):
 
 
 class LimitPerRun(_Counting):
-    """A policy: carry out the tools at most `times` times in one workflow instance.
+    """A policy: execute the tools at most `times` times in one workflow instance.
 
     Args:
-        times: The highest number of calls that are carried out; 0 or more.
-        tools: The tools whose calls are counted, all of them together.
+        times: The maximum number of executed calls; 0 or more.
+        tools: The tools whose calls are counted together.
         otherwise: The approval to require instead of denying the call.
         name: The name in messages and records.
     """
@@ -130,13 +130,13 @@ class LimitPerRun(_Counting):
 
 
 class LimitPerPeriod(LimitPerRun):
-    """A policy: carry out the tools at most `times` times within a period that ends now.
+    """A policy: execute the tools at most `times` times within a period that ends now.
 
     Args:
-        times: The highest number of calls that are carried out; 0 or more.
+        times: The maximum number of executed calls; 0 or more.
         within: The period, such as `"24h"`.
-        tools: The tools whose calls are counted, all of them together.
-        per: What is counted together: the calls of one `principal` (the proposer), one `tenant` or one `run` (instance).
+        tools: The tools whose calls are counted together.
+        per: The scope of the count: the calls of one `principal` (the proposer), one `tenant` or one `run` (instance).
         otherwise: The approval to require instead of denying the call.
         name: The name in messages and records.
     """
@@ -159,11 +159,11 @@ class SpendingCap(_Counting):
     """A policy: limit the sum of an argument over all calls. A negative or missing value counts as zero.
 
     Args:
-        amount: The largest sum.
+        amount: The maximum sum.
         field: The argument, by its name on the wire; or a path with dots for a nested field.
-        tools: The tools whose amounts are added up, all of them together.
+        tools: The tools whose amounts are added up together.
         within: The period, which ends now, such as `"24h"`; by default all time.
-        per: What is counted together: the calls of one `run` (instance), one `principal` (the proposer) or one `tenant`.
+        per: The scope of the sum: the calls of one `run` (instance), one `principal` (the proposer) or one `tenant`.
         otherwise: The approval to require instead of denying the call.
         name: The name in messages and records.
 

@@ -14,10 +14,10 @@ from .view import GuardView
 
 @dataclass(frozen=True, init=False)
 class After:
-    """Require that one of these tools was carried out before on the instance: `after=After(cancel, change, same="order_id")`.
+    """Require that one of these tools was executed before on the instance: `after=After(cancel, change, same="order_id")`.
 
     Args:
-        tools: Commands or events; one of them must have been carried out before.
+        tools: Commands or events; one of them must have been executed before.
         same: The names of arguments whose values must be equal in both calls. Each of the tools has parameters of these names.
     """
 
@@ -38,7 +38,7 @@ class After:
         return f"after {tools}" + (f" with the same {', '.join(self.same)}" if self.same else "")
 
     def is_open(self, view: GuardView) -> bool:
-        """Whether one of the tools was carried out, with any arguments. If not, the edge is not offered."""
+        """Whether one of the tools was executed, with any arguments. If not, the edge is not offered."""
         return any(view.carried_out(tool) for tool in self.tools)
 
     def why_not(self, canonical: Mapping[str, Any], view: GuardView) -> str | None:
@@ -67,12 +67,12 @@ def after_of(given: object, label: str) -> After | None:
 
 
 def names_of(given: str | Iterable[str]) -> tuple[str, ...]:
-    """Names of arguments, one or several."""
+    """Return names of arguments, one or several, as a tuple."""
     return (given,) if isinstance(given, str) else tuple(given)
 
 
 def camel_or(name: str, arguments: Mapping[str, Any]) -> str:
-    """The name of an argument as it is on the wire."""
+    """The name of an argument on the wire."""
     return name if name in arguments else camel(name)
 
 
@@ -88,13 +88,13 @@ def why_again(
 
 
 def order_in_words(after: After | None, once_per: tuple[str, ...]) -> str | None:
-    """The order of an edge in a few words; None where it has none."""
+    """The order rules of an edge as a short text; None if it has none."""
     parts = [*([f"once per {', '.join(once_per)}"] if once_per else []), *([str(after)] if after is not None else [])]
     return "; ".join(parts) or None
 
 
 def order_to_json(after: After | None, once_per: tuple[str, ...]) -> JsonObject:
-    """The order of an edge as plain data, for fingerprints."""
+    """The order rules of an edge as plain data, for fingerprints."""
     return {
         "oncePer": [*once_per],
         "after": [] if after is None else [*sorted(after.names)],
@@ -105,7 +105,7 @@ def order_to_json(after: After | None, once_per: tuple[str, ...]) -> JsonObject:
 def check_order(
     label: str, tool: ToolContract, after: After | None, once_per: tuple[str, ...], known: Mapping[str, Any]
 ) -> None:
-    """Check that the order of an edge can be enforced.
+    """Check that the order rules of an edge can be enforced.
 
     Args:
         label: The edge, for messages.
@@ -115,7 +115,8 @@ def check_order(
         known: The tools of the workflow, by canonical name.
 
     Raises:
-        WorkflowDefinitionError: A tool is not part of the workflow, is a read (the ledger has none), or records no such argument.
+        WorkflowDefinitionError: A tool is not part of the workflow, is a read (which the ledger does not contain), or has no such
+            recorded argument.
     """
     if once_per:
         _on_record(label, tool, once_per)

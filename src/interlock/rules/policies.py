@@ -65,7 +65,7 @@ Ruling = Allow | Deny | RequireApproval
 
 
 class Per(StrEnum):
-    """What a limit counts together."""
+    """The scope over which a limit counts."""
 
     RUN = "run"
     """One workflow instance."""
@@ -76,31 +76,31 @@ class Per(StrEnum):
 
 
 class History(Protocol):
-    """Counts what was carried out before, by the command ledger; effects that are in progress count as well."""
+    """Counts executed calls in the command ledger; effects that are in progress count as well."""
 
     def times(self, tools: Collection[str], *, per: Per, since: int | None) -> int:
-        """How many times any of these tools was carried out since then (microseconds since 1970 UTC)."""
+        """How often any of these tools was executed since then (microseconds since 1970 UTC; None: ever)."""
 
     def total(self, tools: Collection[str], field: str, *, per: Per, since: int | None) -> Decimal | None:
-        """The sum of that field of their arguments, where a negative one counts as nothing; None when one of them is not a number.
+        """The sum of a field of the calls' arguments, with negative values counted as zero; None if a value is not a number.
 
-        It costs the same however many there are, as `times` does.
+        The cost does not depend on the number of calls, as for `times`.
         """
 
     def amounts(self, tools: Collection[str], field: str, *, per: Per, since: int | None) -> Iterable[JSON]:
-        """What each of these calls had in that field of its arguments; it reads every one of them."""
+        """The value of a field in each of these calls' arguments; it reads every call."""
 
 
 @dataclass(frozen=True)
 class ProposalView:
-    """What a policy sees of a proposal."""
+    """The view of a proposal for policies."""
 
     tool: ToolContract
     arguments: Mapping[str, Any]
     """The canonical arguments, with the names on the wire."""
     view: GuardView
     carried_out: Mapping[str, int]
-    """How often each tool was carried out on this instance, by canonical name.
+    """How often each tool was executed on this instance, by canonical name.
 
     Looking up one tool (`carried_out.get("order.refund", 0)`) has a constant cost; iterating reads the whole ledger of the instance.
     """

@@ -24,21 +24,21 @@ class Proposal:
     """One tool call that a model made.
 
     Attributes:
-        key: The idempotency key: from the reasoning task and the call's place in the message, never the provider's id.
-        message_key: The same for all proposals of one message.
-        tool: The canonical name, or what the model called it when no tool is called so.
-        arguments: As the model gave them; not yet checked.
-        problem: What was wrong with the call itself, such as arguments that are not JSON.
-        trace: Where in a trace it was made; a decision on it is said of that run.
-        call_id: What the answer refers to.
-        requester: Whose run proposed it.
+        key: The idempotency key, derived from the reasoning task and the call's position in the message, never from the provider's id.
+        message_key: The key of the message, which all its proposals share.
+        tool: The canonical name; or the name that the model used, if no tool has that name.
+        arguments: The arguments as the model gave them, not yet checked.
+        problem: A problem of the call itself, such as arguments that are not JSON.
+        trace: The traced run in which the call was made; a decision on it is reported to that run.
+        call_id: The id that the answer refers to.
+        requester: The principal whose run proposed it.
         offered: Whether the tool was among the next allowed tools when it was proposed.
-        state: The state it was proposed in.
-        revision: The revision it was proposed at.
-        mark: The instance's signature of all this, where it waits in a channel.
-        is_decided: Whether its arguments are those that a person decided on, and may hold what only they state.
-        is_claim: Whether it was read from plain data: it is then believed only with its signature.
-        undoes: The key of the call that it undoes, where a cancel makes it; never read from plain data.
+        state: The state in which it was proposed.
+        revision: The revision at which it was proposed.
+        mark: The instance's signature of all this, while it waits in a channel.
+        is_decided: Whether a person decided on these arguments, so that they may hold parameters that only the decider fills in.
+        is_claim: Whether it was read from plain data; it then needs a valid signature to be trusted.
+        undoes: The key of the call that it undoes, if a cancel makes it; never read from plain data.
     """
 
     key: str
@@ -58,7 +58,7 @@ class Proposal:
     undoes: str | None = None
 
     def to_json(self) -> JsonObject:
-        """The proposal as plain data, to wait in a channel."""
+        """The proposal as plain data, for a channel."""
         values = dict(self.__dict__)
         del values["is_claim"], values["is_decided"], values["undoes"]
         values["requester"] = self.requester.to_json()

@@ -17,19 +17,19 @@ from ..tools.storable import LONGEST, storable_text, type_name, why_not_storable
 
 
 class NotKeptError(ValueError):
-    """Data that cannot be stored; its text says why, as the end of a sentence that begins with the data."""
+    """Data that cannot be stored; the text of the error gives the reason, as the end of a sentence that begins with the data."""
 
 
 def stored(model: type[BaseModel], data: object, *, longest: int = LONGEST) -> JsonObject:
-    """Give data as it is stored.
+    """Serialize data to its stored form.
 
     Args:
         model: The workflow's data model.
-        data: An object of the model, assignments to which were not validated as they were made; or what makes one.
-        longest: The approximate limit of its length, in characters of JSON text.
+        data: An object of the model, whose assignments may not have been validated; or a value that the model can parse.
+        longest: The approximate maximum length, in characters of JSON text.
 
     Raises:
-        NotKeptError: Its model refuses it, or it would not read back as what it is.
+        NotKeptError: The model refuses the data, or the stored form would not parse to equal data.
     """
     checked = _checked(model, data)
     if left_out := _left_out(data):

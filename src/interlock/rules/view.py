@@ -1,4 +1,4 @@
-"""What guards and policies look at: where an instance stands, its data, who acts, what time it is, and what was carried out before."""
+"""The argument of guards, policies and prompts: the state and data of an instance, the principal, the time, and executed calls."""
 
 import copy
 import datetime as dt
@@ -14,13 +14,13 @@ from ..tools.principal import Principal
 
 
 class InstanceFacts(Protocol):
-    """What a view looks up when a rule asks for it: most rules do not."""
+    """The facts that a view looks up lazily, because most rules do not use them."""
 
     def now(self) -> int:
         """Microseconds since 1970 UTC, by the store's clock."""
 
     def carried_out(self, tool: str, arguments: Mapping[str, Any]) -> int:
-        """How often a tool was carried out on the instance with these values among its arguments."""
+        """How often a tool was executed on the instance with these argument values."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class GuardView(Generic[DataT]):
         return moment_of(self._facts("now").now())
 
     def carried_out(self, tool: str | ToolContract, **arguments: Any) -> int:
-        """Return how often a tool was carried out on this instance, by its ledger. The ledger does not contain reads that stay in their
+        """Return how often a tool was executed on this instance, by its ledger. The ledger does not contain reads that stay in their
         state.
 
         Args:
@@ -82,10 +82,10 @@ class GuardView(Generic[DataT]):
 
 
 class _OwnView(GuardView[Any]):
-    """A view whose data is copied when it is asked for."""
+    """A view whose data is copied on first access."""
 
     def __init__(self, view: GuardView) -> None:
-        # Without `data`, which is looked up in `__getattr__` the first time.
+        # Without `data`: `__getattr__` copies it on first access.
         own = {"workflow_id": view.workflow_id, "state": view.state, "principal": view.principal}
         self.__dict__.update(own, revision=view.revision, facts=view.facts, _shared=view)
 

@@ -1,4 +1,4 @@
-"""What a wait state expects, as plain data, and the pure rules that end the wait."""
+"""Wait rules as plain data, and the pure rules that end a wait."""
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
@@ -23,16 +23,16 @@ Apply = Callable[[Any, Any], None]
 
 
 class Role(StrEnum):
-    """What an event says about the thing that is waited for."""
+    """The meaning of an event for a wait."""
 
     SETTLES = "settles"
     DELIVERED = "delivered"
-    """It is on its way; the event that settles it is still to come."""
+    """The item is announced; another event will settle it."""
     FAILED = "failed"
 
 
 class Ending(StrEnum):
-    """How a wait can end by its events."""
+    """The ways in which events can end a wait."""
 
     DONE = "done"
     FAILED = "failed"
@@ -40,23 +40,23 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class WaitRule:
-    """What a wait state expects, and where it leads.
+    """The rule of a wait state: the events that it expects, and the states that follow.
 
     Attributes:
         state: The wait state.
-        events: The events that settle what is expected; none for a state that only a deadline ends.
-        then: The state that follows when enough is settled.
-        within: How long it waits, or until when, or a function of the view that says it; None for ever.
+        events: The events that settle an expected item; empty for a state that only a deadline ends.
+        then: The state that follows when enough items are settled.
+        within: The duration of the wait, the moment of its deadline, or a function of the view that returns either; None: no deadline.
         on_timeout: The state that follows the deadline.
-        expect: How much must be settled: `all`, `any` or a number.
-        each: One of each event is expected for every one of these: a field of the data, or a function of it.
-        part: The event's field that says which of those it is about.
-        key: Pairs of an event's field and the data's field that must agree; without, the event names the instance.
-        apply: Changes the data by an event that counts, in the same transaction.
-        delivered_by: Says that something is on its way.
-        failed_by: Says that something will not come.
-        on_failure: The state that follows when so much has failed that enough cannot be settled any more.
-        sources: Whose events count, by what they say of their source; None for anybody's.
+        expect: How many items must be settled: `all`, `any` or a number.
+        each: For a fan-out: the keys for each of which the events are expected; the name of a field of the data, or a function of it.
+        part: The event's field that contains its key in `each`.
+        key: Pairs of an event's field and the data's field whose values must be equal; if empty, the event names the instance.
+        apply: Changes the data for each event that counts, in the same transaction.
+        delivered_by: The event that announces an item.
+        failed_by: The event that reports that an item will not come.
+        on_failure: The state that follows when so many items failed that the others cannot end the wait.
+        sources: The event sources that count; None: any source.
     """
 
     state: str

@@ -1,4 +1,4 @@
-"""The nodes that execute one call of an agent, and record whether the principal who resumed the agent has decided on it."""
+"""The nodes that execute one call of an agent, and that record a decision by the principal who resumed the agent."""
 
 from collections.abc import Mapping
 from dataclasses import replace

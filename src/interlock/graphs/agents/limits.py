@@ -1,4 +1,4 @@
-"""The limits of a workflow in an agent: how much one message may hold, and how long a turn may go round in circles."""
+"""The limits of a workflow in an agent: the number of calls in one message, and of model calls and denials in one turn."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -23,24 +23,24 @@ from .calls import Offer
 from .messages import key_of
 
 AFTER_STOP = "interlock_after_stop"
-"""In the response metadata of the first message after a run that had stopped was resumed: what is counted starts over with it."""
+"""In the response metadata of the first message after a stopped run was resumed: the counts of the turn restart with this message."""
 
 Foreign = Callable[[str], bool]
-"""Whether a tool is none of the workflow's, and let through."""
+"""Whether a tool does not belong to the workflow, and is allowed without the gate."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """How far a turn has come."""
+    """What happened so far in a turn."""
 
     calls: int
-    """How often the model was called."""
+    """The number of model calls."""
     denials: int
-    """How many calls in a row were denied or refused, up to now."""
+    """The number of consecutive calls, up to now, that were denied or refused."""
 
 
 def turn_of(messages: Sequence[BaseMessage], foreign: Foreign) -> Turn:
-    """Count what happened since the user's last message, or since a run that had stopped was resumed."""
+    """Count what happened since the user's last message, or since a stopped run was resumed."""
     calls = denials = 0
     unbroken = True
     for message in reversed(messages):
@@ -59,10 +59,10 @@ def turn_of(messages: Sequence[BaseMessage], foreign: Foreign) -> Turn:
 def within_limits(
     engine: Engine, request: ModelRequest[Any], offer: Offer, scope: Scope, foreign: Foreign
 ) -> Steps[str | None]:
-    """Stop where a turn goes round in circles, or a budget is spent, and reserve what the call may use.
+    """Stop a turn that exceeds a limit or has spent a budget; reserve what the model call may use.
 
     Returns:
-        What the run was resumed with where it stopped, and None where it did not.
+        The value that resumed a stopped run; None if the run did not stop.
     """
     messages = request.state.get("messages", [])
     turn = turn_of(messages, foreign)
@@ -79,21 +79,20 @@ def within_limits(
 
 
 def messages_of(response: Any) -> Sequence[Any]:
-    """The messages that a call of the model left."""
+    """The messages in the response of a model call."""
     made = response.model_response if isinstance(response, ExtendedModelResponse) else response
     return made.result if isinstance(made, ModelResponse) else [made]
 
 
 def with_told(request: ModelRequest[Any], told: str | None) -> ModelRequest[Any]:
-    """The request with the text that a run which had stopped was resumed with."""
+    """The request with the text that resumed a stopped run."""
     return request.override(messages=[*request.messages, HumanMessage(told)]) if told else request
 
 
 def turn_away(engine: Engine, scope: Scope, offer: Offer, made: Any, foreign: Foreign) -> Steps[Any]:
-    """Answer the calls that are more than the workflow takes in one message, all in one step and beside the message.
+    """Answer the calls beyond the limit of one message, all in one step, and add the answers next to the message.
 
-    They are among the message's invalid calls from then on: an agent looks for the answer of each ordinary call among all answers, which
-    takes the square of their number.
+    The message keeps them as invalid calls. For each ordinary call, an agent searches all answers, which takes quadratic time.
     """
     response = made.model_response if isinstance(made, ExtendedModelResponse) else made
     limit = engine.definition.limits.proposals
@@ -136,7 +135,7 @@ def turn_away(engine: Engine, scope: Scope, offer: Offer, made: Any, foreign: Fo
 
 
 def _without(message: AIMessage, turned_away: set[int], denial: Denial) -> AIMessage:
-    """The message with the calls in these places among its invalid ones, where no agent looks for what is still to be run."""
+    """The message with the calls at these positions as invalid calls, so that the agent does not execute them."""
     ordinary = [call for place, call in enumerate(message.tool_calls) if place not in turned_away]
     invalid: list[InvalidToolCall] = [
         {
@@ -154,7 +153,7 @@ def _without(message: AIMessage, turned_away: set[int], denial: Denial) -> AIMes
 
 
 def spoken(engine: Engine, scope: Scope, offer: Offer, made: Any) -> Steps[Any]:
-    """What the model said, with its words checked where the state has a check of them."""
+    """The model's response, after the state's check of its words, if it has one."""
     response = made.model_response if isinstance(made, ExtendedModelResponse) else made
     state, view = engine.definition.state(offer.instance.state), engine.view(offer.instance, offer.requester)
     kept = yield from checked(engine, state, view, scope, response.result)
@@ -164,7 +163,7 @@ def spoken(engine: Engine, scope: Scope, offer: Offer, made: Any) -> Steps[Any]:
 
 
 def _with(made: Any, kept: Mapping[int, AIMessage], answers: Sequence[ToolMessage]) -> Any:
-    """What the model said, with messages as they are kept, and answers behind it."""
+    """The model's response with the stored form of its messages, followed by the answers."""
 
     def whole(messages: Sequence[Any]) -> list[Any]:
         return [*(kept.get(id(message), message) for message in messages), *answers]

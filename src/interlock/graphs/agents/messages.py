@@ -33,7 +33,7 @@ BROKEN_OFF = (
     "answered, and it is unknown whether it had any effect. Check, then call it again if it is still "
     "wanted."
 )
-"""The answer for an unrecorded call that a new message of the user overtook."""
+"""The answer to an unrecorded call if the user sent a new message before it was answered."""
 
 
 def sent(request: ModelRequest[Any]) -> ModelRequest[Any]:

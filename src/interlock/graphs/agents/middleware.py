@@ -1,10 +1,10 @@
-"""A workflow inside an agent of LangChain's: gate, approvals, ledger and audit for `create_agent`, with one line.
+"""A workflow inside a LangChain agent: gate, approvals, ledger and audit trail for `create_agent`, with one line.
 
     agent = create_agent(model, tools, middleware=[workflow.as_middleware(workflow_store=store)], checkpointer=saver)
 
-The agent's loop stays LangChain's. What its model is offered is what the workflow's edges allow now; what it calls is judged
-and carried out by the workflow, so a tool that another middleware jumps to, or that the application forgot, is denied as well.
-What a middleware before this one took out of the request stays out, and what it noted on a tool (`extras`) stays on it.
+The loop remains LangChain's. The model is offered the tools that the workflow's edges allow now, and the workflow judges and executes
+its calls. A call that reaches a tool in another way, such as a jump of another middleware, is denied. Tools that an earlier
+middleware removed from the request remain removed, and tools keep the `extras` that it set.
 """
 
 import asyncio
@@ -63,30 +63,30 @@ from .runs import AgentRuns
 from .words import keep_said
 
 InitialData = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""The data that an instance starts with, or a function that makes it of the agent's state."""
+"""The data of a new instance, or a function that computes it from the agent's state."""
 Handler = Callable[[ToolCallRequest], ToolMessage | Command[Any]]
 AsyncHandler = Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
 
 
 class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
-    """Puts a workflow between an agent's model and its tools; made by `Workflow.as_middleware`.
+    """Puts a workflow between an agent's model and its tools; created by `Workflow.as_middleware`.
 
-    Nothing in the agent's state is believed: the calls of the model's message are signed as it comes by, with whose turn it is. What
-    another middleware makes of the message before that, or of a call on its way to its end, is what counts; a call that no model made,
-    or that was changed in the state, is denied.
+    It does not trust the agent's state: it signs the calls in the model's message, together with the principal of the turn, when the
+    model returns them. Changes that another middleware makes to the message before that, or to a call while it passes it on, are
+    accepted. A call that no model made, or that was changed in the state, is denied.
 
-    Calls of one message run as their own tasks and in no certain order, so of several that would move the workflow only the
-    first is carried out, and the others are refused as retryable.
+    The calls of one message run as separate tasks, in any order. If several of them would move the workflow, only the first
+    one is executed; the others are refused as retryable.
 
     Args:
         engine: The workflow and its store.
-        initial_data: What an instance starts with.
-        others: Tools that the workflow does not know and that are let through, ungated: all of them (True), or those with these
-            names. The rest are neither offered nor run.
+        initial_data: The data of a new instance, or a function that computes it from the agent's state.
+        others: The tools outside the workflow that are allowed without the gate: all of them (True), or those with these names.
+            Others are neither offered nor executed.
         strict: Whether tools are offered with strict schemas.
 
     Raises:
-        ContractError: A tool has no strict schema, and is to have one.
+        ContractError: `strict` is set, and a tool has no strict schema.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
 
     @property
     def instances(self) -> Instances:
-        """The instances of the workflow: their state, their record, and deciding on approvals from outside the agent."""
+        """The instances of the workflow: their states, their audit trails, and decisions on approvals from outside the agent."""
         return Instances(cast("Any", _AgentsThreads(self.engine)))
 
     @property
@@ -135,7 +135,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> Any:
-        """Offer the model what may be called now, and nothing else; or take up what it has called already."""
+        """Offer the model exactly the tools that it may call now, or return its last message again if that has unanswered calls."""
         scope = self._scope()
         if (open_calls := run(self.engine.store, self._left_open(request, scope))) is not None:
             return open_calls
@@ -159,7 +159,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         return await arun(self.engine.store, self._said(request, response, offer, heard, scope, told=told))
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> ToolMessage | Command[Any]:
-        """Let a call continue to its end, where it is judged and carried out, asking whoever must be asked."""
+        """Pass a call on to the other middlewares; at the end, the workflow judges and executes it, and asks for approval if necessary."""
         if self._foreign(request):
             return handler(request) if (refusal := not_called(request)) is None else refusal
         scope, name = self._scope(), request.tool_call["name"]
@@ -193,13 +193,13 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         return scope_of(config, self.engine.definition.name, loop)
 
     def _begin(self, state: Any, scope: Scope, requester: Principal, *, enters: bool = False) -> Steps[Instance]:
-        """The instance, begun where there is none.
+        """The instance, which is created if it does not exist.
 
         Args:
-            state: The agent's state, of which the data that it starts with may be made.
-            scope: Where.
-            requester: Whose turn it is.
-            enters: Whether a new turn is let in. On a resume an answer is judged by the rule of what it answers.
+            state: The agent's state, from which the initial data may be computed.
+            scope: The scope of the node.
+            requester: The principal of the turn.
+            enters: Whether this is a new turn, which has to be admitted. Answers on a resume are judged by the rule of their request.
         """
         yield Look(self.engine.store.refuse_held)
         found: Instance | None = yield Look(lambda: self.engine.store.find(scope.workflow_id))
@@ -209,7 +209,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         elif enters:
             yield from refuse_strangers(self.engine, self.engine.owned(found, requester, scope.workflow_id), requester)
         yield from keep_said(self.engine, scope, requester, enters=enters)
-        if scope.principal.is_known:  # who resumes it, where somebody was named; otherwise it is the application
+        if scope.principal.is_known:  # otherwise the application resumes it
             self.engine.owned(found, scope.principal, scope.workflow_id)
         return self.engine.owned(found, requester, scope.workflow_id)
 
@@ -226,8 +226,8 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         requester = self._runs.proposer(scope)
         instance = yield from self._begin({}, scope, requester)
         if requester != scope.principal and not is_turn_of(requester, request.state.get("messages", []), instance):
-            requester = scope.principal  # whoever decides and says something as well begins their own turn
-        if scope.is_named:  # a run can be begun at the model, past where a turn is let in
+            requester = scope.principal  # a principal who decides and also adds a message starts a new turn
+        if scope.is_named:  # a run can start at the model, without the check at the start of a turn
             yield from refuse_strangers(self.engine, instance, requester)
         broken: dict[str, RuleError] = {}
         edges = yield from self._edges(instance, requester, broken)
@@ -242,7 +242,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         for tool in request.tools:
             name = name_of(tool)
             if name in tools:
-                continue  # the application may have given the agent a tool of the workflow's as well
+                continue  # the application may have given the agent one of the workflow's tools too
             if name in offered:
                 tools[name] = as_noted(self._by_name[name], tool)
             elif self._lets_through(name):
@@ -270,7 +270,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
                 return kept
             return kept.model_copy(update={"response_metadata": {**kept.response_metadata, AFTER_STOP: True}})
 
-        # A key that is new each time: what a model says that is asked again after a crash never is under the keys of before.
+        # The key is new each time, so that a model call repeated after a crash never reuses the keys of the first one.
         yield from settle(self.engine, offer.reserved, messages_of(response))
         made = said(response, mint("msg"), request.state.get("messages", []), offer.sign, keep)
         made = yield from spoken(self.engine, scope, offer, made)
@@ -286,10 +286,10 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         return made
 
     def _left_open(self, request: ModelRequest[Any], scope: Scope) -> Steps[ModelResponse[Any] | None]:
-        """The last message again, where a message of the user came before the answers to its calls.
+        """The last message again, if a message of the user came before the answers to its calls.
 
-        What is on record is taken up: an approval is asked for again, or is void, and what was carried out is answered. Nothing else
-        is: that a message is in the agent's state is no evidence that the model said it.
+        Only recorded calls are resumed: an approval is requested again or becomes void, and an executed call is answered. Any other call is
+        not, because a message in the agent's state is no evidence that the model made it.
         """
         messages = request.state.get("messages", [])
         found = unanswered(messages)
@@ -302,7 +302,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         if not known:
             return None
         instance = yield from self._begin({}, scope, scope.principal)
-        message = with_words(message, scope.principal, messages, instance)  # theirs is the turn in which it is taken up
+        message = with_words(message, scope.principal, messages, instance)  # now a call of this principal's turn
         return asked_anew(message, [cast("ToolCall", calls[number]) for number in found[1] if number not in known])
 
     # What is called
@@ -343,7 +343,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
     def _proposal(
         self, request: ToolCallRequest, known: SignedCall | None, instance: Instance, scope: Scope
     ) -> Proposal:
-        """The call as it is to be judged: signed where the model made it, and else a claim that only a request on record bears out."""
+        """The proposal of a call: signed if the model made the call; otherwise an unproven claim that only a recorded request can confirm."""
         called, problem = request.tool_call, unreadable(request)
         message_key, key = keys_of(request, scope.task_key)
         proposal = Proposal(
@@ -361,8 +361,8 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         )
         if known is None:
             return proposal
-        # A call that a middleware rewrote on its way cannot be told from one that was sent to the tools past the message. It counts for
-        # anyone who runs this, who is judged by it; on a resume by somebody else only what is on record does.
+        # A call that a middleware changed cannot be distinguished from one that was sent to the tools without a message. It counts as the
+        # call of the principal who runs the agent, and is judged for that principal. If another principal resumes, only recorded calls count.
         is_as_made = (called["name"], called["args"]) == (known.name, known.arguments)
         return self.engine.sealed(instance, proposal) if is_as_made or known.requester == scope.principal else proposal
 
@@ -370,7 +370,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         handed = handed_over(proposal, None, alone=True)
         node = edge.node if edge is not None and edge.moves else None
         if node is not None or scope.durability != "exit":
-            # An agent writes its checkpoints in the background, and whether this step follows the last command is read off them.
+            # An agent writes its checkpoints in the background; they show whether this step follows the last command.
             yield from until_checkpointed(scope, proposal.tool)
         if edge is not None and self.engine.may_ask(edge):
             ends = {edge.node: "decided", edge.source: "turned down"}
@@ -389,13 +389,13 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         return _message(done)
 
     def _moves(self, calls: Iterable[Any]) -> bool:
-        """Whether one of these calls is of a tool that moves the workflow."""
+        """Whether one of these calls has a tool that moves the workflow."""
         contracts, names = self.engine.definition.contracts, self.engine.definition.wire_names
         called = (contracts.get(names.to_canonical(call["name"] or "") or "") for call in calls)
         return any(contract is not None and contract.kind is not ToolKind.READ for contract in called)
 
     def _beyond_the_limit(self, known: SignedCall) -> str | None:
-        """What is wrong with a call that is more than the workflow takes in one message."""
+        """The problem of a call beyond the limit of calls in one message; None within the limit."""
         limit = self.engine.definition.limits.proposals
         if len(known.before) < limit:
             return None
@@ -403,7 +403,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
 
 
 class _AgentsThreads:
-    """Stands where instances expect their graph: a middleware has none, and only the agent can run its threads on."""
+    """Takes the place of the graph that `Instances` expects: a middleware has no graph, and only the agent can run its threads."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -417,7 +417,7 @@ class _AgentsThreads:
 
 
 def _on_record(connection: Connection, workflow_id: str, keys: Mapping[int, str]) -> set[int]:
-    """The calls that an approval was asked for or that were begun, of those with these keys."""
+    """The positions of the calls with these keys that were started, or whose approval was requested."""
     return {
         number
         for number, key in keys.items()

@@ -1,1 +1,1 @@
-"""What is refused when a workflow is compiled, each with the place that is wrong. Open `definition.py` first."""
+"""The checks of a compilation; each error names the place that is wrong. Open `definition.py` first."""

@@ -9,10 +9,10 @@ logger = logger_of("interlock")
 
 
 def check_approvals(definition: Definition) -> None:
-    """See that every rule of an edge can be followed.
+    """Refuse approval rules that cannot work.
 
     Raises:
-        WorkflowDefinitionError: A condition asks for what the tool does not have, or an expiry takes an edge that is not there.
+        WorkflowDefinitionError: A condition uses a parameter that the tool does not have, or an expiry takes an edge that does not exist.
     """
     for edge in definition.edges:
         _check_stated(edge)
@@ -31,10 +31,10 @@ def check_approvals(definition: Definition) -> None:
 
 
 def check_no_chat(definition: Definition) -> None:
-    """Refuse confirmations in the chat where the conversation is an agent's own.
+    """Refuse confirmations in the chat for a middleware, where the conversation belongs to an agent.
 
     Raises:
-        WorkflowDefinitionError: There is one: an agent's state does not say which message is a run's own input.
+        WorkflowDefinitionError: An edge has one; an agent's state does not show which message is the run's own input.
     """
     for edge in definition.edges:
         if any(stage.chat is not None for stage in (() if edge.approval is None else edge.approval.stages)):
@@ -45,7 +45,7 @@ def check_no_chat(definition: Definition) -> None:
 
 
 def taken_by(rule: Approval) -> list[str]:
-    """The tools of other edges that may be taken when the time of a rule is over."""
+    """The tools of the edges that a rule takes when nobody decides in time."""
     expiry = rule.on_expiry
     while isinstance(expiry, Escalate):
         expiry = expiry.then
@@ -53,19 +53,19 @@ def taken_by(rule: Approval) -> list[str]:
 
 
 def edges_taken(definition: Definition, edge: Edge) -> list[Edge]:
-    """The other edges that may be taken instead of this one when nobody decides in time."""
+    """The edges that are taken instead of this one when nobody decides in time."""
     names = {tool for rule in (() if edge.approval is None else edge.approval.stages) for tool in taken_by(rule)}
     return [other for other in definition.by_source[edge.source] if other.tool.name in names and other.moves]
 
 
 def check_kept(definition: Definition, *, is_durable: bool, in_memory: bool, destructive_in_memory: bool) -> None:
-    """Say that a workflow is kept in memory where nobody said that this is meant, and refuse what is destructive there unless it was asked for.
+    """Warn about a workflow in memory unless memory is intended, and refuse destructive tools there unless they are explicitly allowed.
 
-    Asked for is what a person approves or confirms each time, and what `compile(destructive_in_memory=True)` says.
+    A destructive tool is allowed where a person approves or confirms each call, or with `compile(destructive_in_memory=True)`.
 
     Raises:
-        WorkflowDefinitionError: A tool that its author marked as destructive would run unasked, and nothing of it would be kept; or memory is
-            said to be meant, and there is a database.
+        WorkflowDefinitionError: A tool that is annotated as destructive would run without approval or record; or `in_memory=True` is
+            combined with a database.
     """
     if is_durable and in_memory:
         raise WorkflowDefinitionError(
@@ -96,7 +96,7 @@ def check_kept(definition: Definition, *, is_durable: bool, in_memory: bool, des
 
 
 def check_proposers(definition: Definition) -> None:
-    """Say so when nobody proposes in any state: everything then has to be called from outside, which may well be meant."""
+    """Log a warning if no state has a proposer: then every call has to come from outside, which may be intended."""
     states = [state for state in definition.states.values() if not state.is_final]
     if all(state.kind is StateKind.RESTING for state in states):
         logger.warning(
@@ -107,7 +107,7 @@ def check_proposers(definition: Definition) -> None:
 
 
 def _check_edit(edge: Edge) -> None:
-    """Refuse an approval that lets a parameter be edited which the tool does not have."""
+    """Refuse an approval that allows edits of a parameter that the tool does not have."""
     known = edge.tool.input_schema().get("properties", {})
     for stage in () if edge.approval is None else edge.approval.stages:
         unknown = [] if isinstance(stage.edit, bool) else sorted({*stage.edit} - {*known})
@@ -119,7 +119,7 @@ def _check_edit(edge: Edge) -> None:
 
 
 def _check_stated(edge: Edge) -> None:
-    """Refuse an edge on which nobody would state what only the one who decides states."""
+    """Refuse an edge whose parameters for the decider nobody would provide."""
     required = [field.name for field in edge.tool.decision_fields if field.is_required]
     if required and (edge.approval is None or edge.approval.when is not None):
         asked = "is not asked about each time" if edge.approval is not None else "asks nobody"
@@ -130,7 +130,7 @@ def _check_stated(edge: Edge) -> None:
 
 
 def _check_chat(edge: Edge) -> None:
-    """Refuse a confirmation in the chat that a yes alone could not give."""
+    """Refuse a confirmation in the chat for a tool with parameters that a plain yes cannot provide."""
     required = [field.name for field in edge.tool.decision_fields if field.is_required]
     if required and edge.approval is not None and edge.approval.chat is not None:
         raise WorkflowDefinitionError(

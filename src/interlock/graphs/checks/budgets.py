@@ -8,10 +8,10 @@ from ...tools.errors import WorkflowDefinitionError
 
 
 def check_budgets(definition: Definition) -> None:
-    """See that every budget can be counted.
+    """Refuse budgets that cannot be counted.
 
     Raises:
-        WorkflowDefinitionError: Two have one name; or one counts money, and there are no prices.
+        WorkflowDefinitionError: Two budgets have the same name, or one counts money and there are no prices.
     """
     twice = [name for name, number in Counter(one.name for one in definition.budgets).items() if number > 1]
     if twice:

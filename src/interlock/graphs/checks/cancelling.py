@@ -1,4 +1,4 @@
-"""Adds the parts that a cancel needs: two states, and the commands that undo others."""
+"""Adds the parts that a cancel needs: two states, and the edges of the commands that undo others."""
 
 from dataclasses import replace
 
@@ -9,10 +9,10 @@ from ...tools.errors import WorkflowDefinitionError
 
 
 def with_cancelling(definition: Definition, rule: CancelRule | None) -> Definition:
-    """The definition with the states and the undos that a cancel needs; as it is where it cannot be cancelled.
+    """The definition with the states and the undo edges that a cancel needs; unchanged without a cancel rule.
 
     Raises:
-        WorkflowDefinitionError: The rule names a state that is not there, a state has a reserved name, or two tools share one.
+        WorkflowDefinitionError: The rule names a state that does not exist, a state has a reserved name, or two tools share a name.
     """
     if rule is None:
         return definition

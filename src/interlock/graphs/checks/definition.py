@@ -1,4 +1,4 @@
-"""What is refused when a workflow is compiled, each with the place that is wrong."""
+"""The checks of a definition at compilation; each error names the place that is wrong."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
 
 
 def check_name(what: str, name: object) -> None:
-    """Refuse a name that could not be a node's name and a readable word in the record."""
+    """Refuse a name that cannot be the name of a node or would be unreadable in the record."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise WorkflowDefinitionError(
             f"{name!r} cannot be the name of a {what}: a letter, then at most 63 letters, digits, underscores or hyphens."
@@ -54,13 +54,13 @@ def check_definition(
     budgets: tuple[Budget, ...] = (),
     prices: Prices | None = None,
 ) -> Definition:
-    """Make a definition of what the builder gathered.
+    """Check what the builder collected, and return it as a definition.
 
     Args:
-        edges: Each with the order that it was given, or None.
+        edges: Each edge with its explicit order, or None.
 
     Raises:
-        WorkflowDefinitionError: Something is wrong; the message names the place and says how to fix it.
+        WorkflowDefinitionError: The message names the place, and says how to fix it.
     """
     if not states:
         raise WorkflowDefinitionError(f"The workflow {name!r} has no states; add one with add_state().")
@@ -203,7 +203,7 @@ def _way_out(definition: Definition) -> None:
         leaves = any(target != state.name for target in definition.successors(state.name))
         if state.is_final or leaves:
             continue
-        # A desk that is never closed is a workflow too, as long as something can happen there at all.
+        # A workflow may run without an end, as long as something can happen in the state at all.
         if any(edge.moves for edge in definition.by_source[state.name]):
             continue
         raise WorkflowDefinitionError(
@@ -234,7 +234,7 @@ def _node_names(definition: Definition) -> None:
 
 
 def _strict(definition: Definition) -> None:
-    """Refuse tools without a strict schema in states that ask for one."""
+    """Refuse tools without a strict schema in states that require one."""
     for state in definition.states.values():
         for edge in definition.by_source[state.name] if state.is_strict else ():
             try:

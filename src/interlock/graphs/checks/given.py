@@ -1,4 +1,4 @@
-"""What a builder method refuses at once: tools that are no contracts, and settings that no model would use."""
+"""The checks that a builder method makes at once: tools that are no contracts, and settings without a model that uses them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ def check_settings(
     """Refuse settings and provider-side tools of a state that has no model to use them.
 
     Raises:
-        WorkflowDefinitionError: It has none, or they are not what they should be.
+        WorkflowDefinitionError: The state has no model, or the settings or tools are invalid.
     """
     if (settings or tools) and not asks:
         raise WorkflowDefinitionError(
@@ -39,10 +39,10 @@ def check_settings(
 
 
 def check_speech(speech: object, place: str) -> None:
-    """Refuse a check of speech that could not be asked.
+    """Refuse a check of speech that cannot be called.
 
     Raises:
-        WorkflowDefinitionError: It is no plain function, or says that it returns something else than its answers.
+        WorkflowDefinitionError: It is not a plain function, or its annotation promises another result.
     """
     if speech is None:
         return
@@ -69,20 +69,20 @@ def mode_of(mode: object, name: str) -> Mode:
 
 
 def check_version(version: object, name: str) -> None:
-    """Refuse a version that could not be counted up.
+    """Refuse a version that is not a positive integer.
 
     Raises:
-        WorkflowDefinitionError: It is no positive integer.
+        WorkflowDefinitionError: It is not a positive integer.
     """
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise WorkflowDefinitionError(f"The workflow {name!r} has the version {version!r}; give a whole number from 1.")
 
 
 def check_data(data: object, name: str) -> None:
-    """Refuse data in place of its class.
+    """Refuse data where its class is expected.
 
     Raises:
-        WorkflowDefinitionError: It is no class of a pydantic model.
+        WorkflowDefinitionError: It is not a class of a pydantic model.
     """
     if data is not None and not (isinstance(data, type) and issubclass(data, BaseModel)):
         raise WorkflowDefinitionError(
@@ -92,7 +92,7 @@ def check_data(data: object, name: str) -> None:
 
 
 def check_prompt(prompt: object, place: str) -> None:
-    """Refuse a prompt that no model could be told.
+    """Refuse a prompt that cannot be given to a model.
 
     Raises:
         WorkflowDefinitionError: It is neither a text nor a function of the view.
@@ -140,7 +140,7 @@ def events_of(events: object, name: str, what: str) -> tuple[type[Event], ...]:
     """Read the events of a wait: one class, or several.
 
     Raises:
-        WorkflowDefinitionError: One is no class of events.
+        WorkflowDefinitionError: One of them is not a class of events.
     """
     found = (events,) if isinstance(events, type | str | Event) or not isinstance(events, Iterable) else tuple(events)
     for one in found:
@@ -169,10 +169,10 @@ def tools_of(tools: object, state: str) -> tuple[ToolContract, ...]:
 
 
 def check_contract(tool: object, place: str) -> None:
-    """Refuse what is no contract, with how to make one of it.
+    """Refuse anything but a contract, and say how to make one from it.
 
     Raises:
-        WorkflowDefinitionError: It is something else.
+        WorkflowDefinitionError: It is not a contract.
     """
     if isinstance(tool, ToolContract):
         return

@@ -14,10 +14,10 @@ from ...tools.errors import InputError
 
 
 def check_parent(engine: Engine, around: Mapping[str, Any]) -> None:
-    """Refuse a workflow that nobody meant to be in memory, inside a graph whose checkpoints outlive the process.
+    """Refuse a workflow in memory inside a graph with a durable checkpointer, unless memory is intended.
 
     Raises:
-        InputError: After a restart the graph would continue with an instance that is gone.
+        InputError: After a restart, the graph would continue with an instance that no longer exists.
     """
     saver = around.get(CHECKPOINTER)
     if engine.is_kept_as_meant or saver is None or isinstance(saver, InMemorySaver):
@@ -36,10 +36,10 @@ def check_parent(engine: Engine, around: Mapping[str, Any]) -> None:
 
 
 def check_answerable(waiting: ApprovalRequest) -> None:
-    """Refuse to wait for a person in an agent that could not be resumed.
+    """Refuse to wait for a person in an agent that cannot be resumed.
 
     Raises:
-        InputError: It has no checkpointer.
+        InputError: The agent has no checkpointer.
     """
     if get_config().get("configurable", {}).get(CHECKPOINTER) is None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What `compile()` refuses as a checkpointer, as a workflow store, and as an option."""
+"""The checks of the arguments of `compile()`: the checkpointer, the workflow store and the options."""
 
 import inspect
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _LANGGRAPHS = frozenset(inspect.signature(StateGraph.compile).parameters) - {"se
 
 
 def check_kept_in(name: str, checkpointer: object, store: object) -> None:
-    """Refuse what neither keeps checkpoints nor instances, with what was probably meant.
+    """Refuse arguments that are not a checkpointer or a workflow store, and say what was probably meant.
 
     Raises:
         WorkflowDefinitionError: One of the two is something else.
@@ -49,7 +49,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     """Refuse an option that neither Interlock's nor LangGraph's `compile` has.
 
     Raises:
-        WorkflowDefinitionError: There is one.
+        WorkflowDefinitionError: There is such an option.
     """
     unknown = sorted({*options} - _OURS - _LANGGRAPHS)
     if unknown:

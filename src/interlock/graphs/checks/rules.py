@@ -1,4 +1,4 @@
-"""Checks guards, checks and policies at compilation: refuses those that visibly cannot answer yes or no."""
+"""Checks guards, checks and policies at compilation: refuses those that clearly cannot answer yes or no."""
 
 from ...rules.definition import Definition, Edge
 from ...rules.ordering import check_order
@@ -12,10 +12,10 @@ from ...tools.schemas.signature import where
 
 
 def check_rules(definition: Definition) -> None:
-    """See that every guard, check and policy can be asked, and that every marker has a meaning where it is used.
+    """Refuse guards, checks and policies that cannot be called, and markers that have no meaning where they are used.
 
     Raises:
-        WorkflowDefinitionError: One cannot, or does not; the message names its edge or field.
+        WorkflowDefinitionError: There is one; the message names its edge or field.
     """
     for edge in definition.edges:
         _check_guard(edge)

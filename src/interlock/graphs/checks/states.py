@@ -1,4 +1,4 @@
-"""What is said of a state that a workflow does not have."""
+"""The errors for the name of a state that a workflow does not have."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from ...tools.errors import WorkflowDefinitionError
 
 
 def unknown_state(place: str, workflow: str, state: object, states: Iterable[str]) -> WorkflowDefinitionError:
-    """Return the error for a name that is no state, with what may have been meant.
+    """Return the error for the name of a missing state, with a suggestion.
 
     Args:
-        place: What names it, such as an edge.
+        place: The place that names the state, such as an edge.
         workflow: The name of the workflow.
         state: The name.
-        states: The states that there are.
+        states: The states of the workflow.
     """
     if state == END:
         advice = "LangGraph's END is not a state here. Add a final state: add_state('closed', final=True)."
@@ -31,7 +31,7 @@ def unknown_state(place: str, workflow: str, state: object, states: Iterable[str
 
 
 def check_ends(source: object, target: object) -> None:
-    """Refuse an edge between anything but two names.
+    """Refuse an edge whose ends are not two names.
 
     Raises:
         WorkflowDefinitionError: One of the two is a list, a tool or something else.

@@ -26,7 +26,7 @@ def check_waits(name: str, states: Mapping[str, State], data_model: type[BaseMod
 
 
 def _one_key_per_event(name: str, rules: list[WaitRule]) -> None:
-    """An event that comes before its wait is kept under one key, so the waits that may take it must agree on it."""
+    """Refuse waits that may take the same event under different keys: an event that arrives before its wait is stored under one key."""
     keys: dict[str, WaitRule] = {}
     for rule in rules:
         for event in rule.roles:

@@ -1,4 +1,4 @@
-"""What models may use of tokens or money, over what it is counted, and what one call may use at most."""
+"""Budgets: how many tokens, or how much money, models may use per instance, principal or tenant, and the most that one call may use."""
 
 import re
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ MICRO = 1_000_000
 """Money is counted in millionths, so that sums are exact on every database."""
 _MOST = 10**15
 _AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-"""An amount as text. `Decimal` reads more, such as "1_000", "1e3" and digits of other scripts, which people write by mistake."""
+"""An amount as text. `Decimal` accepts more, such as "1_000", "1e3" and digits of other scripts, which are usually mistakes."""
 
 
 class BudgetPer(StrEnum):
-    """What a budget counts together."""
+    """The scope over which a budget adds up usage."""
 
     TURN = "turn"
     """One run of the graph, which answers one message of the user."""
@@ -31,7 +31,7 @@ class BudgetPer(StrEnum):
 
 
 class Unit(StrEnum):
-    """What a budget counts."""
+    """The unit of a budget."""
 
     TOKENS = "tokens"
     MONEY = "money"
@@ -39,19 +39,19 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, init=False)
 class Budget:
-    """A bound on what models may use. `Budget(tokens=200_000, reserve=32_000, per="instance")`, or `Budget(money="5.00", reserve="0.40")`.
+    """A limit on the usage of models. `Budget(tokens=200_000, reserve=32_000, per="instance")`, or `Budget(money="5.00", reserve="0.40")`.
 
-    Before each model call, `reserve` is deducted from the budget. Afterwards the usage that the model reports replaces it. A call for which
-    the budget has no room is not made, so the bound holds as long as no call uses more than `reserve`.
+    Before each model call, `reserve` is deducted from the budget. Afterwards, the usage that the model reports replaces it. A call for which
+    the budget has no room is not made, so the limit holds as long as no call uses more than `reserve`.
 
     Attributes:
         name: The name in messages and records.
         unit: Tokens, or money.
-        amount: The bound: in tokens, or in millionths of the currency's unit.
+        amount: The limit: in tokens, or in millionths of the currency's unit.
         reserve: The most that one call may use, in the same unit. The model's context window is always safe; a smaller number suffices if
             request and answer are bounded in another way.
-        per: What is counted together: a turn, an instance, a principal or a tenant.
-        every: The length of a period in seconds: the count starts over at the beginning of each period, by UTC. None: it never starts over.
+        per: The scope over which usage is added up: a turn, an instance, a principal or a tenant.
+        every: The length of a period in seconds; the count restarts at the beginning of each period, in UTC. None: it never restarts.
         raised_by: The role that may raise the budget; None if nobody may.
     """
 
@@ -149,10 +149,10 @@ class Budget:
 
 
 def counted_in(unit: Unit, value: object) -> int:
-    """An amount as it is counted: whole tokens, or millionths of money, rounded up.
+    """Convert an amount to its counted form: whole tokens, or millionths of money, rounded up.
 
     Raises:
-        ContractError: It is no amount, negative, or too large to be counted.
+        ContractError: The value is not an amount, is negative, or is too large.
     """
     try:
         if isinstance(value, bool | float) or not isinstance(value, int | str | Decimal):
@@ -173,12 +173,12 @@ def counted_in(unit: Unit, value: object) -> int:
 
 @dataclass(frozen=True)
 class Price:
-    """The price of a model for a million tokens.
+    """The price of a model per million tokens.
 
     Attributes:
-        input: For tokens of the request.
-        output: For tokens of the answer.
-        cached: For tokens of the request that the provider had in its cache; by default as `input`.
+        input: The price of tokens in the request.
+        output: The price of tokens in the answer.
+        cached: The price of tokens in the request that the provider had cached; by default the same as `input`.
     """
 
     input: Decimal | str | int
@@ -190,15 +190,15 @@ class Price:
             counted_in(Unit.MONEY, value)
 
     def cost(self, input_tokens: int, output_tokens: int, cached_tokens: int) -> int:
-        """Return what a call cost, in millionths of the currency's unit, rounded up."""
+        """Return the cost of a call in millionths of the currency's unit, rounded up."""
         cached = min(cached_tokens, input_tokens)
         dear = Decimal(input_tokens - cached) * Decimal(self.input)
         cheap = Decimal(cached) * Decimal(self.input if self.cached is None else self.cached)
-        total = dear + cheap + Decimal(output_tokens) * Decimal(self.output)  # of a million tokens, so millionths each
+        total = dear + cheap + Decimal(output_tokens) * Decimal(self.output)  # per million tokens, so in millionths
         return int(total.to_integral_value(rounding=ROUND_CEILING))
 
 
 Prices = Mapping[str, Price]
-"""By the name of the model, as its messages say it; `"*"` is any other one."""
+"""Prices by the name of the model in its messages; `"*"` matches any other model."""
 
 __all__ = ["MICRO", "Budget", "BudgetPer", "Price", "Prices", "Unit", "counted_in"]

@@ -1,6 +1,6 @@
-"""Claims: sentences about every path of a workflow, proved over its edges before anything runs.
+"""Claims: statements about every path of a workflow, proved over its edges before anything runs.
 
-Open `language.py` for what can be claimed, `paths.py` for what counts as a path, and `checker.py` for the search.
+Open `language.py` for the kinds of claims, `paths.py` for the definition of a path, and `checker.py` for the search.
 """
 
 from ..assumptions import Assumption, asked, earlier_versions_agree, guard_holds, never_forked, starts_with

@@ -1,4 +1,4 @@
-"""The access review: who can call what, in which state, and with whose decision; and what differs between two versions."""
+"""The access review: who can call which tool, in which state, and with whose decision; and the differences between two versions."""
 
 import csv
 import io
@@ -15,21 +15,21 @@ from .paths import Paths, who_may_decide
 
 @dataclass(frozen=True, order=True)
 class AccessRow:
-    """One thing that somebody can do."""
+    """One call that somebody can make."""
 
     role: str
-    """The role that the proposer needs; empty where anybody who may propose on the instance can."""
+    """The role that the proposer needs; empty if anybody who may propose on the instance can make the call."""
     tool: str
     state: str
     leads_to: str
     decided_by: str
-    """Whose decision it takes: each stage in turn, with every role that it may be escalated to. Empty where nobody is asked."""
+    """Who has to decide: each stage in turn, with every role that it may be escalated to. Empty if no decision is needed."""
     condition: str
-    """What else must hold: the guard and the check, by their names."""
+    """The other conditions: the guard and the check, by name."""
 
 
 def access_review(definition: Definition) -> list[AccessRow]:
-    """List who can call what: one row for each edge, reads included, in the order of states."""
+    """List who can call what: one row for each edge, including reads, in the order of states."""
     paths = Paths(definition)
     order = {name: place for place, name in enumerate(definition.states)}
     rows = [
@@ -47,7 +47,7 @@ def access_review(definition: Definition) -> list[AccessRow]:
 
 
 def as_csv(rows: Iterable[AccessRow]) -> str:
-    """Write rows as CSV with a header line. A cell that a spreadsheet would run as a formula is led by an apostrophe."""
+    """Write rows as CSV with a header line. A cell that a spreadsheet would evaluate as a formula gets a leading apostrophe."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [one.name for one in fields(AccessRow)], lineterminator="\n")
     writer.writeheader()
@@ -57,7 +57,7 @@ def as_csv(rows: Iterable[AccessRow]) -> str:
 
 
 def as_markdown(rows: Iterable[AccessRow]) -> str:
-    """Write rows as a table in Markdown, for a manual."""
+    """Write rows as a Markdown table."""
     lines = ["| state | tool | leads to | who | decided by | condition |", "|---|---|---|---|---|---|"]
     for row in rows:
         tool, condition = f"`{_cell(row.tool)}`", _cell(row.condition)
@@ -74,38 +74,38 @@ def as_markdown(rows: Iterable[AccessRow]) -> str:
 
 
 class Touch(StrEnum):
-    """How a new version touches an instance that runs under an older one."""
+    """How a new version affects an instance that runs under an older one."""
 
     STRANDED = "stranded"
-    """Its state is gone and mapped to none."""
+    """Its state does not exist in the new version, and is not mapped."""
     NOW = "now"
-    """What can be done in its state differs."""
+    """The possible calls in its state differ."""
     LATER = "later"
-    """What can be done in a state differs that it can still come to."""
+    """The possible calls differ in a state that it can still reach."""
 
 
 @dataclass(frozen=True)
 class AccessChange:
-    """What differs between two versions of a workflow. States are called as the newer version calls them."""
+    """The differences between two versions of a workflow. States have the names of the newer version."""
 
     became_possible: tuple[AccessRow, ...]
     became_impossible: tuple[AccessRow, ...]
     states_gone: tuple[str, ...]
-    """States of the older version that the newer one neither has nor maps: instances in them are stranded."""
+    """States of the older version that the newer one neither has nor maps; instances in them are stranded."""
     older: Definition
     newer: Definition
 
     @property
     def touches(self) -> tuple[str, ...]:
-        """The states in which a running instance can do something else than before."""
+        """The states in which the possible calls of a running instance differ."""
         return tuple(sorted({row.state for row in (*self.became_possible, *self.became_impossible)}))
 
     def touch(self, state: str, version: int) -> Touch | None:
-        """How an instance is touched that is in a state under a version; None where it is not.
+        """How an instance is affected; None if it is not.
 
         Args:
-            state: As the version calls it that moved the instance last.
-            version: That version.
+            state: The state of the instance, by its name in `version`.
+            version: The version that moved the instance last.
         """
         if version >= self.newer.version and version != self.older.version:
             return None
@@ -120,9 +120,9 @@ class AccessChange:
 
 
 def access_changes(older: Definition, newer: Definition) -> AccessChange:
-    """Compare two versions of a workflow: what became possible, what impossible, and which instances it strands.
+    """Compare two versions of a workflow: which calls became possible or impossible, and which instances are stranded.
 
-    A state that the newer version calls otherwise, by its state mapping, is the same state.
+    A state that the newer version renames, by its state mapping, counts as the same state.
     """
     mapping = newer.state_mapping
     before = [
@@ -178,7 +178,7 @@ def _conditions(edge: Edge) -> str:
 
 
 def _name(function: object) -> str:
-    """The name of a function, or an empty text if it has none to show."""
+    """The name of a function; an empty text if it has no useful name."""
     name = getattr(function, "__name__", None) or str(function)
     return "" if name == "<lambda>" else name
 

@@ -1,6 +1,6 @@
 """Proves claims by an exhaustive search over the situations of a workflow, breadth first, so that counterexamples are shortest.
 
-The search visits each pair of a situation and a monitor's knowledge once. If it visits all pairs, the claim is proved for paths of
+The search visits each pair of a situation and a monitor state once. If it visits all pairs, the claim is proved for paths of
 any length. Otherwise it finds a path that breaks the claim, or it reaches the bound and reports that.
 """
 
@@ -16,7 +16,7 @@ from .language import BROKEN, Claim, Possible, Safety
 from .paths import Move, Paths, Situation, Step
 
 BOUND = 1_000_000
-"""How many pairs of a situation and a monitor's knowledge are visited before a search gives up."""
+"""The maximum number of pairs of a situation and a monitor state that a search visits."""
 
 
 class Verdict(StrEnum):
@@ -34,11 +34,11 @@ class Counterexample:
 
     steps: tuple[Step, ...]
     situations: tuple[Situation, ...] = field(compare=False)
-    """Its state before the first step, and after each: one more than there are steps."""
+    """The situation before the first step and after each step: one more than there are steps."""
     inherited_from: str | None = None
-    """The state in which an instance of an earlier version was taken over, where the path begins there."""
+    """The state in which this version took over an instance of an earlier version, if the path starts there."""
     stuck: bool = False
-    """Whether what breaks the claim is that nothing it asks for can follow the path any more."""
+    """Whether the claim is broken because no continuation of the path can satisfy it any more."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Proof:
     claim: Claim
     verdict: Verdict
     situations: int
-    """How many pairs of a situation and the monitor's knowledge were visited."""
+    """The number of visited pairs of a situation and a monitor state."""
     bound: int
     counterexample: Counterexample | None = None
 
@@ -65,7 +65,7 @@ class _Node:
 
 
 class _Search:
-    """The visited part of the product of paths and monitor; each node with the step that first reached it."""
+    """The visited part of the product of paths and monitor; each node has the step that first reached it."""
 
     def __init__(self, paths: Paths, bound: int) -> None:
         self.paths = paths
@@ -102,12 +102,12 @@ def check(
 
     Args:
         definition: The workflow.
-        claims: What is claimed of it.
-        bound: How many situations a search may visit; one that needs more is undecided.
-        mode: How far the workflow is rolled out; its own mode by default.
+        claims: The claims.
+        bound: The maximum number of situations that a search visits; if it needs more, the claim is undecided.
+        mode: The mode of the workflow; its own mode by default.
 
     Returns:
-        For each claim whether it holds; with a shortest path that breaks it where it does not.
+        One proof per claim: whether it holds, and if not, a shortest path that breaks it.
 
     Raises:
         ClaimError: A claim names a tool or state that the workflow does not have, or is incomplete.
@@ -142,7 +142,7 @@ def _prove_safety(claim: Safety, search: _Search) -> Proof:
 
 
 def _prove_possible(claim: Possible, search: _Search) -> Proof:
-    """Visit everything, then search backwards from the nodes that meet the claim; the other nodes cannot reach them."""
+    """Visit all nodes, then search backwards from those that satisfy the claim; the other nodes cannot reach them."""
     awaited = claim.after is None
     for situation, known in _beginnings(search, awaited, True):
         search.add(_Node(situation, known), None)

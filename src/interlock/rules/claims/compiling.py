@@ -12,7 +12,7 @@ from .paths import Paths
 from .words import in_words
 
 COMPILE_BOUND = 100_000
-"""How many situations a search visits while a workflow is compiled; `interlock check` takes more."""
+"""The maximum number of situations that a search visits at compilation; `interlock check` uses a higher bound."""
 
 
 def check_claim(claim: object) -> None:
@@ -30,7 +30,7 @@ def with_claims(definition: Definition, claims: Sequence[Claim]) -> Definition:
     """Prove all claims, and return the definition with their assumptions.
 
     Raises:
-        ClaimError: One does not hold, or is undecided; the message has the path that breaks it.
+        ClaimError: A claim does not hold or is undecided; the message contains the path that breaks it.
     """
     assumptions = Assumptions(one for claim in claims for one in claim.assumptions)
     bound = replace(

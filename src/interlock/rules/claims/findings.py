@@ -1,4 +1,4 @@
-"""Finds suspicious parts of a workflow without any claim: dead tools, dead ends, waits and approvals without an end."""
+"""Finds suspicious parts of a workflow, without any claim: tools that are never offered, dead ends, waits and approvals without an end."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -13,52 +13,52 @@ from .paths import Move, Paths, Situation, who_may_decide
 
 
 class FindingKind(StrEnum):
-    """What was found."""
+    """The kind of a finding."""
 
     NEVER_OFFERED = "never_offered"
-    """No path comes to a situation in which the edge can be taken."""
+    """No path reaches a situation in which the edge can be taken."""
     UNREACHABLE = "unreachable"
-    """No path comes to the state."""
+    """No path reaches the state."""
     DEAD_END = "dead_end"
-    """Nothing leads on from the state, and it is not final."""
+    """The state is not final, and has no way out."""
     NO_END = "no_end"
     """No final state can be reached from the state, though the workflow has final states."""
     WAIT_WITHOUT_DEADLINE = "wait_without_deadline"
-    """The instance stays in the wait state for ever when its events do not come."""
+    """The instance stays in the wait state forever if its events do not arrive."""
     APPROVAL_WITHOUT_DEADLINE = "approval_without_deadline"
-    """The request stays open for ever when nobody decides."""
+    """The request stays open forever if nobody decides."""
     NOBODY_CAN_APPROVE = "nobody_can_approve"
-    """The approval takes a role that nobody has, as far as the roles are known."""
+    """The approval requires a role that nobody has, as far as the roles are known."""
     EDIT_ESCAPES = "edit_escapes"
-    """Anyone who edits the arguments can turn the call into one that would have asked somebody else."""
+    """An approver who edits the arguments can turn the call into one that requires another approver."""
     SHADOWED = "shadowed"
-    """An earlier edge of the same tool is always taken in its place."""
+    """An earlier edge of the same tool is always taken instead."""
     DENIAL_LOOP = "denial_loop"
-    """Every tool of the state has a rule that may say no at once, and nothing else leads on."""
+    """Every tool of the state has a rule that may deny it, and there is no other way out."""
     RETRY_NEEDS_PERSON = "retry_needs_person"
-    """Each attempt that breaks off stops the workflow until a person resolves it."""
+    """Each interrupted attempt stops the workflow until a person resolves it."""
     OWN_WRITABLE = "own_writable"
-    """An argument can write a field that is marked as the application's own, and nobody is asked."""
+    """An argument can write a field that is marked as the application's own, and no approval is required."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to look at; it may well be meant."""
+    """One suspicious part of a workflow; it may be intended."""
 
     kind: FindingKind
     where: str
     """The state or edge."""
     message: str
-    """What was found, and what to do about it."""
+    """The finding, and what to do about it."""
 
 
 def find(definition: Definition, *, roles: Collection[str] = (), bound: int = BOUND) -> list[Finding]:
-    """Look for what is suspicious in a workflow.
+    """Find the suspicious parts of a workflow.
 
     Args:
         definition: The workflow.
-        roles: Every role that somebody has. Without them, approvals are not compared with roles.
-        bound: How many situations the search may visit.
+        roles: Every role that somebody has. If empty, the roles of approvals are not checked.
+        bound: The maximum number of situations that the search visits.
     """
     paths = Paths(definition)
     reached, moves = _visit(paths, bound)
@@ -199,7 +199,7 @@ def _approval(edge: Edge, stage: Approval, roles: frozenset[str]) -> Iterator[Fi
 
 
 def _escapes(definition: Definition, edge: Edge) -> Iterator[Finding]:
-    """Find edges of the same tool that ask somebody else, which an edited call could take."""
+    """Find edges of the same tool that have another approver, and that an edited call could take."""
     for other in definition.by_source[edge.source]:
         if other is edge or other.tool.name != edge.tool.name or other.approval is None:
             continue

@@ -1,10 +1,10 @@
-"""The sentences that can be claimed of a workflow, and what each means for a path.
+"""The kinds of claims about a workflow, and the meaning of each for a path.
 
-A path is a sequence of steps from the start of an instance (`paths`). Safety claims (`never`, `before`, `at_most`,
-`never_after`, `only`, `every`) hold when no path breaks them: each has a monitor, which reads a path step by step and says where
-it is broken. Possibility claims (`always_possible`, `possible_after`) hold when, wherever a path has led, some path from there
-gets to what is claimed. The terms are those of Dwyer, Avrunin and Corbett, "Patterns in property specifications for
-finite-state verification" (ICSE 1999): absence, precedence, bounded existence, response.
+A path is a sequence of steps from the start of an instance (`paths`). A safety claim (`never`, `before`, `at_most`,
+`never_after`, `only`, `every`) holds if no path breaks it: its monitor reads a path step by step, and reports the step that breaks
+the claim. A possibility claim (`always_possible`, `possible_after`) holds if every path can be continued to the claimed step.
+The terms are those of Dwyer, Avrunin and Corbett, "Patterns in property specifications for finite-state verification"
+(ICSE 1999): absence, precedence, bounded existence, response.
 """
 
 import abc
@@ -20,12 +20,12 @@ from .requirements import Requirement
 from .selectors import Selector, Steps, selector
 
 BROKEN = object()
-"""What a monitor answers when a step breaks the claim."""
+"""The result of a monitor whose claim a step breaks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim(abc.ABC):
-    """A sentence about all paths of a workflow."""
+    """A statement about all paths of a workflow."""
 
     assumptions: tuple[Assumption, ...] = ()
     name: str = ""
@@ -33,27 +33,27 @@ class Claim(abc.ABC):
     @property
     @abc.abstractmethod
     def sentence(self) -> str:
-        """The claim in words."""
+        """The claim as a sentence."""
 
     @property
     @abc.abstractmethod
     def selectors(self) -> tuple[Selector, ...]:
-        """What it is about."""
+        """The steps that the claim names."""
 
     def assuming(self, *assumptions: Assumption) -> Self:
-        """The same claim, proved only under these assumptions, which are tested when the workflow runs."""
+        """Return the same claim, proved only under these assumptions, which are enforced when the workflow runs."""
         Assumptions(assumptions)
         return replace(self, assumptions=(*self.assumptions, *assumptions))
 
     def named(self, name: str) -> Self:
-        """The same claim under a name, for reports."""
+        """Return the same claim with a name for reports."""
         return replace(self, name=name)
 
     def check_names(self, definition: Definition) -> None:
-        """Refuse a claim about what the workflow does not have.
+        """Refuse a claim about a tool or state that the workflow does not have.
 
         Raises:
-            ClaimError: It names a tool or state that is not there.
+            ClaimError: It names such a tool or state.
         """
         for one in self.selectors:
             one.check(definition)
@@ -63,19 +63,19 @@ class Claim(abc.ABC):
 
 
 class Safety(Claim):
-    """A claim that some path breaks at a certain step, or no path does."""
+    """A claim that a path can break at a certain step."""
 
     def start(self) -> Hashable:
-        """What the monitor knows before the first step."""
+        """The state of the monitor before the first step."""
         return None
 
     def unknown_past(self) -> Hashable:
-        """What the monitor has to fear of an instance whose past this version does not know."""
+        """The state of the monitor for an instance with an unknown past, by the worst case."""
         return self.start()
 
     @abc.abstractmethod
     def advance(self, known: Any, step: Step) -> Hashable:
-        """What the monitor knows after a step, or `BROKEN`."""
+        """The state of the monitor after a step, or `BROKEN`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,21 +87,21 @@ class Never(Safety):
     every: bool = False
 
     def without(self, requirement: Requirement) -> "Never":
-        """Never, unless this was decided on the call."""
+        """Return the claim that the steps never happen without these decisions on the call."""
         if self.unless is not None:
             raise ClaimError(f"{self.sentence}: say the decisions once, combined with & or |.")
         return replace(self, unless=_requirement(requirement))
 
     @property
     def sentence(self) -> str:
-        """The claim in words."""
+        """The claim as a sentence."""
         if self.every:
             return f"every call of {self.what} needs {self.unless}"
         return f"{self.what} never happens" + ("" if self.unless is None else f" without {self.unless}")
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
-        """What it is about."""
+        """The steps that the claim names."""
         return (self.what,)
 
     def advance(self, known: Any, step: Step) -> Hashable:
@@ -113,27 +113,27 @@ class Never(Safety):
 
 @dataclass(frozen=True, kw_only=True)
 class Before(Safety):
-    """Precedence: some steps happen only after another one."""
+    """Precedence: some steps happen only after another step."""
 
     what: Selector
     first: Selector
 
     @property
     def sentence(self) -> str:
-        """The claim in words."""
+        """The claim as a sentence."""
         return f"before {self.what} there is always {self.first}"
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
-        """What it is about."""
+        """The steps that the claim names."""
         return (self.what, self.first)
 
     def start(self) -> Hashable:
-        """The first one has not happened."""
+        """The required step has not happened."""
         return False
 
     def advance(self, known: Any, step: Step) -> Hashable:
-        """Broken by what comes too early; a step is no precedent of itself."""
+        """Broken by a step that comes too early; a step does not precede itself."""
         if self.what.matches(step) and not known:
             return BROKEN
         return known or self.first.matches(step)
@@ -141,62 +141,62 @@ class Before(Safety):
 
 @dataclass(frozen=True, kw_only=True)
 class AtMost(Safety):
-    """Bounded existence: some steps happen at most so many times in one instance and its forks' past."""
+    """Bounded existence: some steps happen at most so many times in one instance, including the past of a fork."""
 
     what: Selector
     times: int
 
     @property
     def sentence(self) -> str:
-        """The claim in words."""
+        """The claim as a sentence."""
         return f"{self.what} happens at most {self.times} time{'' if self.times == 1 else 's'}"
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
-        """What it is about."""
+        """The steps that the claim names."""
         return (self.what,)
 
     def start(self) -> Hashable:
-        """It has not happened."""
+        """The steps have not happened."""
         return 0
 
     def unknown_past(self) -> Hashable:
-        """It may have happened as often as it may."""
+        """The steps may have happened as often as allowed."""
         return self.times
 
     def advance(self, known: Any, step: Step) -> Hashable:
-        """Broken by one too many."""
+        """Broken by one step too many."""
         count = known + self.what.matches(step)
         return BROKEN if count > self.times else count
 
 
 @dataclass(frozen=True, kw_only=True)
 class NeverAfter(Safety):
-    """Absence after: once something happened, something else never does."""
+    """Absence after: once one step happened, another never does."""
 
     first: Selector
     what: Selector
 
     @property
     def sentence(self) -> str:
-        """The claim in words."""
+        """The claim as a sentence."""
         return f"after {self.first}, {self.what} never happens"
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
-        """What it is about."""
+        """The steps that the claim names."""
         return (self.first, self.what)
 
     def start(self) -> Hashable:
-        """The first one has not happened."""
+        """The first step has not happened."""
         return False
 
     def unknown_past(self) -> Hashable:
-        """It may have happened."""
+        """The first step may have happened."""
         return True
 
     def advance(self, known: Any, step: Step) -> Hashable:
-        """Broken by what comes after."""
+        """Broken by the forbidden step after the first one."""
         if known and self.what.matches(step):
             return BROKEN
         return known or self.first.matches(step)
@@ -210,27 +210,27 @@ class Only(Safety):
     what: Selector | None = None
 
     def reaches(self, what: Steps) -> "Only":
-        """What only they reach."""
+        """Set the steps that only principals with the role may propose."""
         return replace(self, what=selector(what))
 
     @property
     def sentence(self) -> str:
-        """The claim in words."""
+        """The claim as a sentence."""
         return f"only who has the role {self.role!r} reaches {self.what}"
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
-        """What it is about.
+        """The steps that the claim names.
 
         Raises:
-            ClaimError: It does not say.
+            ClaimError: The claim is incomplete.
         """
         if self.what is None:
             raise ClaimError(f"only(role={self.role!r}) claims nothing yet; complete it with .reaches(tool).")
         return (self.what,)
 
     def advance(self, known: Any, step: Step) -> Hashable:
-        """Broken by such a step whose proposer need not have the role."""
+        """Broken by such a step if its proposer may lack the role."""
         (what,) = self.selectors
         if what.matches(step) and self.role not in step.proposer_roles:
             return BROKEN
@@ -239,24 +239,24 @@ class Only(Safety):
 
 @dataclass(frozen=True, kw_only=True)
 class Possible(Claim):
-    """Possibility (and response, as far as an application's own rules say yes): wherever a path led, what is claimed can come."""
+    """Possibility (and response, as far as the application's own rules allow): every path can be continued to the claimed step."""
 
     what: Selector
     after: Selector | None = None
-    """Claimed only once this has happened; from the start, without one."""
+    """The step after which the claim applies; None: from the start."""
 
     @property
     def sentence(self) -> str:
-        """The claim in words."""
+        """The claim as a sentence."""
         return f"{self.what} is always possible" + ("" if self.after is None else f" after {self.after}")
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
-        """What it is about."""
+        """The steps that the claim names."""
         return (self.what,) if self.after is None else (self.what, self.after)
 
     def awaits(self, awaited: bool, step: Step) -> bool:
-        """Whether what is claimed must still be possible after a step: always, or from `after` until it happens."""
+        """Whether the claimed step must still be possible after a step: always, or from `after` until it happens."""
         if self.after is None:
             return True
         return (awaited and not self.what.matches(step)) or self.after.matches(step)
@@ -269,51 +269,51 @@ class Every:
     what: Selector = field()
 
     def needs(self, requirement: Requirement) -> Never:
-        """Every call of these needs such decisions."""
+        """Claim that every such call needs these decisions."""
         return Never(what=self.what, unless=_requirement(requirement), every=True)
 
 
 def never(what: Steps) -> Never:
-    """These steps never happen; continue with `.without(approval(...))` for never without a decision."""
+    """Claim that these steps never happen; add `.without(approval(...))` to allow them with a decision."""
     return Never(what=selector(what))
 
 
 def every(what: Steps) -> Every:
-    """Begin a claim about every call of these: `every(destructive).needs(approval() | confirmation())`."""
+    """Start a claim about every such call: `every(destructive).needs(approval() | confirmation())`."""
     return Every(selector(what))
 
 
 def before(what: Steps, first: Steps) -> Before:
-    """Before any of these steps, `first` has happened: `before(any_write, identify)`."""
+    """Claim that `first` happens before any of these steps: `before(any_write, identify)`."""
     return Before(what=selector(what), first=selector(first))
 
 
 def at_most(what: Steps, times: int) -> AtMost:
-    """These steps happen at most so many times, together."""
+    """Claim that these steps together happen at most so many times."""
     if isinstance(times, bool) or not isinstance(times, int) or times < 0:
         raise ClaimError(f"at_most(..., {times!r}): give a whole number from 0.")
     return AtMost(what=selector(what), times=times)
 
 
 def never_after(first: Steps, what: Steps) -> NeverAfter:
-    """Once `first` has happened, `what` never does."""
+    """Claim that `what` never happens once `first` has happened."""
     return NeverAfter(first=selector(first), what=selector(what))
 
 
 def only(*, role: str) -> Only:
-    """Begin a claim about a role: `only(role="agent").reaches(refund)`."""
+    """Start a claim about a role: `only(role="agent").reaches(refund)`."""
     if not isinstance(role, str) or not role:
         raise ClaimError(f"only(role={role!r}): give the name of a role.")
     return Only(role=role)
 
 
 def always_possible(what: Steps) -> Possible:
-    """Wherever an instance stands, some path leads to this: `always_possible(final)`."""
+    """Claim that a path leads to this step from every situation: `always_possible(final)`."""
     return Possible(what=selector(what))
 
 
 def possible_after(first: Steps, what: Steps) -> Possible:
-    """From when `first` has happened until `what` does, some path leads to `what`, wherever the instance stands."""
+    """Claim that, after `first` and until `what` happens, a path leads to `what` from every situation."""
     return Possible(what=selector(what), after=selector(first))
 
 

@@ -1,4 +1,4 @@
-"""Finds arguments that write fields marked as the application's own without an approval."""
+"""Finds arguments that can write fields marked as the application's own without an approval."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,10 @@ from ..definition import Definition, Edge
 
 
 def writable(definition: Definition) -> Iterator[tuple[Edge, str, str]]:
-    """Find arguments that may write a field which some tool returns as `Own`.
+    """Find arguments that can write a field that some tool returns as `Own`.
 
-    An argument and a field are the same if they have the same name on the wire. Edges that always require an approval are left out, and
-    so are edges for whose tool a policy may require one.
+    An argument and a field are considered the same if they have the same name on the wire. Edges that always require an approval are
+    skipped, and so are edges whose tool a policy may require an approval for.
 
     Args:
         definition: The workflow.

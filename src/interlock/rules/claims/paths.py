@@ -26,35 +26,35 @@ ANY = "*"
 
 
 class StepKind(StrEnum):
-    """What moves an instance."""
+    """The kinds of steps that move an instance."""
 
     CALL = "call"
-    """A call that passed the gate, proposed by a model, a program or a person, or taken by an expired approval."""
+    """A call that passed the gate, proposed by a model, a program or a person, or made when an approval expired."""
     RESOLVED = "resolved"
-    """A person says that a call of unknown outcome happened."""
+    """A person resolves a call of unknown outcome as executed."""
     EVENT = "event"
     """Events ended a wait."""
     FAILURE = "failure"
-    """An event ended a wait that says that what is waited for failed."""
+    """An event that reports a failure ended a wait."""
     DEADLINE = "deadline"
     """A deadline ended a wait."""
     CANCEL = "cancel"
-    """Somebody, or a deadline, cancels it; or everything is undone."""
+    """A person or a deadline cancels the instance, or the last undo is done."""
     FORK = "fork"
     """A new instance continues from a checkpoint of this one, with its own ledger."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """The position of an instance, as far as a proof distinguishes it."""
+    """The position of an instance, as far as a proof distinguishes positions."""
 
     state: str
     values: tuple[Any, ...] = ()
-    """The values of the fields that are followed, in the order of `Paths.fields`."""
+    """The values of the tracked fields, in the order of `Paths.fields`."""
     counts: tuple[int, ...] = ()
-    """What each limit per run has counted, in the order of `Paths.limits`."""
+    """The count of each limit per run, in the order of `Paths.limits`."""
     done: frozenset[str] = frozenset()
-    """The tools that others come after and that were carried out."""
+    """The executed tools that an `after=` of some edge names."""
 
 
 @dataclass(frozen=True)
@@ -68,30 +68,30 @@ class Step:
     granted: tuple[Approval, ...] = ()
     """The stages of approval that were granted before the call ran."""
     proposer_roles: frozenset[str] = frozenset()
-    """Roles that the proposer certainly has."""
+    """The roles that the proposer certainly has."""
     because: str = ""
-    """What it depends on: the guard that says yes, the condition that asks nobody, the event."""
+    """What the step depends on: a guard that returns True, a condition that requires nobody, an event."""
     is_last: bool = False
-    """Whether the workflow is over after it."""
+    """Whether the workflow is finished after it."""
 
     @property
     def is_call(self) -> bool:
-        """Whether a tool was carried out."""
+        """Whether a tool was executed."""
         return self.edge is not None
 
     @property
     def tool(self) -> str | None:
-        """The canonical name of the tool that was carried out."""
+        """The canonical name of the executed tool."""
         return None if self.edge is None else self.edge.tool.name
 
     @property
     def tool_kind(self) -> ToolKind | None:
-        """The kind of the tool that was carried out."""
+        """The kind of the executed tool."""
         return None if self.edge is None else self.edge.tool.kind
 
     @property
     def is_destructive(self) -> bool:
-        """Whether the tool's author marked it as destructive."""
+        """Whether the executed tool is annotated as destructive."""
         return self.edge is not None and self.edge.tool.is_marked_destructive
 
 
@@ -108,8 +108,8 @@ class Paths:
 
     Args:
         definition: The workflow.
-        assumptions: What may be relied on beside the definition; each is tested when the workflow runs.
-        mode: How far the workflow is rolled out; its own mode unless another one is given.
+        assumptions: Additional facts that hold; each is enforced when the workflow runs.
+        mode: The mode of the workflow; its own mode by default.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Paths:
 
     @cached_property
     def fields(self) -> Mapping[str, tuple[Any, ...]]:
-        """The fields that conditions and `sets` speak about, each with all its values."""
+        """The fields that conditions and `sets` use, each with all its values."""
         names: set[str] = set()
         bounds: dict[str, int] = {}
         for edge in self.definition.edges:
@@ -138,7 +138,7 @@ class Paths:
 
     @cached_property
     def limits(self) -> tuple[LimitPerRun, ...]:
-        """The limits per run that deny; they are counted exactly. One that asks a person instead can always be passed."""
+        """The limits per run that deny; they are counted exactly. A limit that requires an approval instead can always be passed."""
         return tuple(
             policy
             for policy in self.definition.policies
@@ -147,17 +147,17 @@ class Paths:
 
     @cached_property
     def first_ones(self) -> frozenset[str]:
-        """The tools that an edge comes after; whether they were carried out is followed."""
+        """The tools that some edge comes after; the search tracks whether they were executed."""
         return frozenset().union(*(edge.after.names for edge in self.definition.edges if edge.after is not None))
 
     # The starts of paths
 
     def starts(self) -> Iterator[Situation]:
-        """The situations in which a new instance of this version begins."""
+        """The situations in which a new instance of this version starts."""
         yield from self._anywhere_in(self.definition.initial, self.assumed.starting_values, fresh=True)
 
     def inherited(self) -> Iterator[Situation]:
-        """The situations in which an instance of an earlier version may stand when this one takes it over."""
+        """The possible situations of an instance of an earlier version when this version takes it over."""
         is_first = self.definition.version == 1 and not self.definition.state_mapping
         if not is_first and not self.assumed.earlier_versions_agree:
             for target in sorted({*self.definition.state_mapping.values(), *self.definition.states}):
@@ -174,7 +174,7 @@ class Paths:
     # The steps that may follow
 
     def moves(self, situation: Situation) -> tuple[Move, ...]:
-        """Every step that may follow a situation, with where it leads."""
+        """Every step that may follow a situation, with the situation that it leads to."""
         found = self._moves.get(situation)
         if found is None:
             found = self._moves[situation] = tuple(self._all_moves(situation))
@@ -225,7 +225,7 @@ class Paths:
         return edge.after is not None and not edge.after.names & situation.done
 
     def _answers(self, edge: Edge, situation: Situation) -> tuple[bool, ...]:
-        """The possible answers of an edge's guard in a situation."""
+        """The possible results of an edge's guard in a situation."""
         if edge.guard is None or self.assumed.holds(edge.guard):
             return (True,)
         if isinstance(edge.guard, Condition):
@@ -237,7 +237,7 @@ class Paths:
         return (True, False)
 
     def _ways(self, edge: Edge, situation: Situation) -> Iterator[Step]:
-        """The ways in which a call of an edge passes the gate: the proposer's roles and the decisions."""
+        """The ways in which a call of an edge can pass the gate: the roles of the proposer, and the decisions."""
         roles = self.required_roles(edge)
         guard = edge.guard
         because = "" if guard is None or self.assumed.holds(guard) else f"{_name(guard)} says yes"
@@ -254,7 +254,7 @@ class Paths:
             yield replace(step, granted=granted)
 
     def required_roles(self, edge: Edge) -> frozenset[str]:
-        """The roles that every proposer has who gets a call of an edge through the gate."""
+        """The roles that every proposer has whose call passes the gate on this edge."""
         roles = {
             policy.role
             for policy in self.definition.policies
@@ -284,7 +284,7 @@ class Paths:
                 yield Move(step, replace(situation, state=target, values=values))
 
     def _cancels(self, situation: Situation) -> Iterator[Move]:
-        """The steps of a cancel: it starts in a state, calls any of the undo tools, and ends."""
+        """The steps of a cancel: it starts in any state, calls any of the undo tools, and ends."""
         cancelling = self.definition.cancelling
         if cancelling is None:
             return
@@ -323,7 +323,7 @@ class Paths:
 
 
 def _after(change: Any, value: Any, known: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The values that a field may have after a change."""
+    """The possible values of a field after a change."""
     match change:
         case Add(amount):
             return (known[min(known.index(value) + amount, len(known) - 1)],)
@@ -334,7 +334,7 @@ def _after(change: Any, value: Any, known: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def who_may_decide(stage: Approval) -> tuple[Approval, ...]:
-    """A stage as it is asked, and as it is after each escalation."""
+    """The stage as requested, and after each escalation."""
     found = [stage]
     expiry = stage.on_expiry
     while isinstance(expiry, Escalate):
@@ -344,7 +344,7 @@ def who_may_decide(stage: Approval) -> tuple[Approval, ...]:
 
 
 def roles_in(condition: Condition) -> frozenset[str]:
-    """The roles that a condition speaks about."""
+    """The roles that a condition names."""
     match condition:
         case HasRole(role):
             return frozenset({role})
@@ -357,7 +357,7 @@ def roles_in(condition: Condition) -> frozenset[str]:
 
 
 def subsets(roles: frozenset[str]) -> Iterator[frozenset[str]]:
-    """Every choice of some roles, the smallest first."""
+    """All subsets of some roles, the smallest first."""
     ordered = sorted(roles)
     for size in range(len(ordered) + 1):
         yield from map(frozenset, itertools.combinations(ordered, size))

@@ -8,11 +8,11 @@ from ...tools.approvals import Approval
 
 
 class Requirement(abc.ABC):
-    """What must have been decided on a call before it ran; combine with `|` and `&`."""
+    """The decisions on a call that must precede its execution; combine with `|` and `&`."""
 
     @abc.abstractmethod
     def is_met(self, granted: Iterable[Approval]) -> bool:
-        """Whether the stages that were granted meet it."""
+        """Whether the granted stages satisfy it."""
 
     def __or__(self, other: "Requirement") -> "Requirement":
         return AnyOf((self, other))
@@ -23,13 +23,13 @@ class Requirement(abc.ABC):
 
 @dataclass(frozen=True)
 class ApprovedBy(Requirement):
-    """Another person approved, with a role where one is named."""
+    """Another person approved; if a role is given, a person with that role."""
 
     role: str | None
     count: int
 
     def is_met(self, granted: Iterable[Approval]) -> bool:
-        """Whether one stage asked for the role, and for as many people."""
+        """Whether one stage required the role, and at least as many people."""
         return any(
             not stage.confirmation and self.role in {None, stage.role} and stage.count >= self.count
             for stage in granted
@@ -59,7 +59,7 @@ class AnyOf(Requirement):
     parts: tuple[Requirement, ...]
 
     def is_met(self, granted: Iterable[Approval]) -> bool:
-        """Whether one of them is met."""
+        """Whether one of them is satisfied."""
         stages = tuple(granted)
         return any(part.is_met(stages) for part in self.parts)
 
@@ -74,7 +74,7 @@ class AllOf(Requirement):
     parts: tuple[Requirement, ...]
 
     def is_met(self, granted: Iterable[Approval]) -> bool:
-        """Whether all of them are met."""
+        """Whether all of them are satisfied."""
         stages = tuple(granted)
         return all(part.is_met(stages) for part in self.parts)
 
@@ -83,12 +83,12 @@ class AllOf(Requirement):
 
 
 def approval(role: str | None = None, *, count: int = 1) -> Requirement:
-    """An approval by another person, with this role where one is named, and by at least so many people."""
+    """Require an approval by at least `count` other people; if a role is given, people with that role."""
     return ApprovedBy(role, count)
 
 
 def confirmation() -> Requirement:
-    """A confirmation by the person whom the instance serves."""
+    """Require a confirmation by the person whom the instance serves."""
     return Confirmed()
 
 

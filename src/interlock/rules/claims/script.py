@@ -21,8 +21,8 @@ def script_of(definition: Definition, proof: Proof, app: str, *, at_the_door: bo
 
     Args:
         definition: The workflow.
-        proof: What came of proving the claim; it must have a counterexample.
-        app: Where the workflow is, as `module:name`; the script imports it from there.
+        proof: The result of proving the claim; it must have a counterexample.
+        app: The location of the workflow as `module:name`, from which the script imports it.
         at_the_door: Whether calls are proposed from outside the graph, without a thread.
 
     Returns:
@@ -153,12 +153,12 @@ def _literal(value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """Make a text safe for a docstring or a comment: one line, and nothing that would end either."""
+    """Make a text safe for a docstring or a comment: one line, without characters that would end either."""
     return text.encode("unicode_escape").decode("ascii").replace('"""', "'''").replace("\\", "/")
 
 
 def can_go_through_the_door(proof: Proof) -> bool:
-    """Whether a path that breaks a claim can be gone by proposing from outside the graph: a fork takes a thread."""
+    """Whether proposals from outside the graph can replay the path; a fork requires a thread."""
     path = proof.counterexample
     return path is not None and all(step.kind is not StepKind.FORK for step in path.steps)
 

@@ -13,22 +13,22 @@ from .paths import Step
 
 @dataclass(frozen=True)
 class Selector:
-    """Some steps, by a predicate that has a name; combine with `|`, `&` and `~`."""
+    """A named predicate over the steps of a path; combine with `|`, `&` and `~`."""
 
     words: str
     matches: Callable[[Step], bool]
     tools: frozenset[str] = frozenset()
-    """The tools that it names, which the workflow must have."""
+    """The tools that it names; the workflow must have them."""
     states: frozenset[str] = frozenset()
-    """The states that it names, which the workflow must have."""
+    """The states that it names; the workflow must have them."""
     is_end: bool = False
-    """Whether it is met by standing in a final state, and not only by arriving there."""
+    """Whether being in a final state satisfies it, and not only the step that leads there."""
 
     def check(self, definition: Definition) -> None:
-        """Refuse a claim about a tool or state that the workflow does not have: it would hold without saying anything.
+        """Refuse a selector with a tool or state that the workflow does not have; a claim about it would always hold.
 
         Raises:
-            ClaimError: It names one.
+            ClaimError: There is such a tool or state.
         """
         for kind, named, known in (
             ("tool", self.tools, definition.contracts),
@@ -67,14 +67,14 @@ class Selector:
 
 
 Steps: TypeAlias = Selector | ToolContract | str
-"""How a claim names steps: a tool, its canonical name, or a selector."""
+"""The ways to select steps in a claim: a tool, its canonical name, or a selector."""
 
 
 def selector(steps: Steps) -> Selector:
-    """Read what a claim names.
+    """Convert a tool or its name to a selector.
 
     Raises:
-        ClaimError: It is neither a tool, nor a name, nor a selector.
+        ClaimError: The value is neither a tool, nor a name, nor a selector.
     """
     match steps:
         case Selector():

@@ -76,7 +76,7 @@ def _cut(text: str, value: str) -> str:
 
 
 def lines_of(shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """List the sources of a request: each argument's name with a sentence. Values by the tool's author are left out.
+    """List the sources in a request: each argument's name with a sentence. Values that the tool's author set are left out.
 
     Args:
         shown: The request as the approver sees it.

@@ -135,8 +135,8 @@ class Index:
         """Find the origin of a value.
 
         Args:
-            value: A value as on the wire, which holds no other.
-            kind: The kind of record that it is to name, for an id.
+            value: A scalar value as on the wire.
+            kind: For an id, the kind of record that it has to name.
         """
         return self.found(value, kind=kind).origin
 
@@ -144,8 +144,8 @@ class Index:
         """Find the origin of a value, and the first source with that origin.
 
         Args:
-            value: A value as on the wire, which holds no other.
-            kind: The kind of record that it is to name, for an id.
+            value: A scalar value as on the wire.
+            kind: For an id, the kind of record that it has to name.
         """
         if value is None or isinstance(value, bool):
             return Found(Origin.APP)

@@ -17,21 +17,21 @@ DEFAULT = (Origin.USER, Origin.APP, Origin.RECORD)
 
 
 class TrustedOrigins(Policy):
-    """Let a command run unasked only when each of its arguments comes from an accepted origin.
+    """Allow a command without approval only if each of its arguments comes from an accepted origin.
 
-    An argument that is marked as `Content` is text that goes along: of it only addresses, links and codes are traced. What is marked as
-    destructive is always asked about.
+    In an argument that is marked as `Content`, only addresses, links and codes are traced. Destructive tools always require an
+    approval.
 
     Args:
-        tools: The tools that it is about; by default all commands and events, and of the reads those with an argument that is marked as
-            `Reaches`: what they look up is told to whom they reach.
-        accepts: The origins that are accepted.
-        arguments: Other origins for some arguments, by `tool:argument`, such as `{"mail.send:cc.*": ["user"]}`.
-        otherwise: Whom to ask; None denies.
+        tools: The tools that the policy applies to; by default all commands and events, and the reads with an argument that is marked as
+            `Reaches`, because they send what they look up to a recipient.
+        accepts: The accepted origins.
+        arguments: Other accepted origins for some arguments, by `tool:argument`, such as `{"mail.send:cc.*": ["user"]}`.
+        otherwise: The approval to require; None denies the call.
         name: The name in messages and records.
 
     Raises:
-        ContractError: It is about no tool, or accepts something that is no origin.
+        ContractError: The policy applies to no tool, or an accepted origin does not exist.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class TrustedOrigins(Policy):
         self.otherwise = otherwise
 
     def covers(self, tool: ToolContract) -> bool:
-        """Whether it is about a tool."""
+        """Whether the policy applies to a tool."""
         if self.tools is not None:
             return tool.name in self.tools
         return tool.kind is not ToolKind.READ or any(
@@ -64,11 +64,11 @@ class TrustedOrigins(Policy):
         )
 
     def may_require_approval(self, tool: ToolContract) -> bool:
-        """Of the tools that it is about, where it asks instead of denying."""
+        """Whether the policy may require an approval for this tool, instead of denying it."""
         return self.otherwise is not None and self.covers(tool)
 
     def stamp(self) -> JSON:
-        """The policy with all that it was given."""
+        """The policy with all its arguments."""
         return [
             self.label,
             self.version,
@@ -79,7 +79,7 @@ class TrustedOrigins(Policy):
         ]
 
     def judge(self, proposal: ProposalView) -> Ruling:
-        """Ask or deny when a value comes from elsewhere."""
+        """Require an approval, or deny, if a value has another origin."""
         if not self.covers(proposal.tool):
             return Allow()
         accepted: dict[str, Origin] = {}
@@ -93,7 +93,7 @@ class TrustedOrigins(Policy):
         return RequireApproval(self.otherwise, said, _told(origins))
 
     def accepts_from(self, tool: ToolContract, one: Traced) -> bool:
-        """Whether an argument of a call may have its origin; of a tool that the policy is not about, it may have any."""
+        """Whether the policy accepts the origin of this argument; for a tool that it does not apply to, it accepts any."""
         if not self.covers(tool):
             return True
         return not one.is_secret and one.origin in self.arguments.get(f"{tool.name}:{one.label}", self.accepts)

@@ -34,7 +34,7 @@ def dumped_input(given: Any) -> dict[str, Any]:
     """Serialize an input of a run to JSON data.
 
     Raises:
-        InvalidInput: It cannot be kept.
+        InvalidInput: It cannot be stored.
     """
     if isinstance(given, BaseModel):
         given = {name: getattr(given, name) for name in type(given).model_fields}

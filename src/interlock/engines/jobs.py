@@ -12,11 +12,11 @@ class JobKind(StrEnum):
     """What a job does."""
 
     START = "start"
-    """Give the thread a new input."""
+    """Run the thread with a new input."""
     RESUME = "resume"
-    """Answer what the thread asks."""
+    """Resume the thread with an answer."""
     WAKE = "wake"
-    """Let the thread continue from what was settled meanwhile."""
+    """Resume the thread without an answer, after what it waited for was settled."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Job:
     tenant: str
     thread_id: str
     key: str
-    """The same job, however often it is enqueued or run, has the same key."""
+    """The idempotency key: it is the same however often the job is enqueued or run."""
     workflow_id: str | None = None
-    """The instance, where its id does not follow from the thread."""
+    """The instance, if its id cannot be derived from the thread."""
     input_id: str | None = None
-    """What the thread is given, or answered."""
+    """The id of the stored input or answer."""
     inside: bool = False
-    """Whether the workflow runs inside another graph, whose thread it is."""
+    """Whether the workflow runs inside another graph, which owns the thread."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data."""

@@ -31,10 +31,10 @@ class RunOnce:
     """Runs jobs: `await run_once(job)`, or `run_once.sync(job)`.
 
     Args:
-        graphs: The compiled workflows that this process knows.
+        graphs: The compiled workflows of this process.
         roots: For a workflow that runs inside another graph, that graph, by the workflow's name.
-        attempts: How often a job is run whose failures do not pass by themselves, before a person has to look at it.
-        forgets: Whether inputs are deleted here once they are taken; not where the engine does so with the job's end.
+        attempts: The maximum number of attempts of a job with permanent failures, before a person is needed.
+        forgets: Whether to delete inputs once they are taken; False if the engine deletes them at the end of the job.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class RunOnce:
 
         Args:
             job: The job.
-            attempt: How often it failed before.
+            attempt: The number of earlier failures.
 
         Returns:
-            What it came to. It raises nothing but what ends the process or cancels the task.
+            The outcome. Only exceptions that end the process or cancel the task propagate.
         """
         graph = self.graphs.get(job.workflow)
         if graph is None:
@@ -69,7 +69,7 @@ class RunOnce:
             return self._failed(job, error, attempt)
 
     def sync(self, job: Job, *, attempt: int = 0) -> Outcome:
-        """As awaiting it, for an engine without an event loop."""
+        """Run a job without an event loop; otherwise the same as `await run_once(job)`."""
         graph = self.graphs.get(job.workflow)
         if graph is None:
             return _unknown(job, attempt)
@@ -91,7 +91,7 @@ class RunOnce:
         except ResumeError:
             if given is None or attempt == 0:
                 raise
-            # An earlier attempt passed the answer, and died after it was taken.
+            # An earlier attempt passed the answer, and failed after LangGraph had stored it.
             output = yield from _run(runner, job, None)
         if given is not None and self._forgets:
             yield from in_store(lambda connection: inputs.delete(connection, input_id))
@@ -154,7 +154,7 @@ def _config(job: Job, given: inputs.Given | None) -> RunnableConfig:
     if job.workflow_id is not None and not job.inside:
         configurable["workflow_id"] = job.workflow_id
     if given is None:
-        # As the library itself, which may decide nothing: proposals keep the principal of their turn.
+        # Run as the library itself, which may decide nothing: proposals keep the principal of their turn.
         configurable[ACTOR] = RuntimeActor.clock(job.tenant)
     elif job.kind is JobKind.START:
         configurable["input_key"] = job.key

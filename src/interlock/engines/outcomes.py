@@ -37,7 +37,7 @@ class Again:
 
 @dataclass(frozen=True)
 class Person:
-    """A person has to act: there are no automatic retries any more."""
+    """A person has to act: the job is not retried automatically any more."""
 
     why: str
     """`OutcomeUnknown` where an attempt is to be resolved (`interlock resolve`); else the type and code of the last failure."""
@@ -50,7 +50,7 @@ Outcome: TypeAlias = Done | Again | Person
 ATTEMPTS = 8
 """The maximum number of attempts of a job with permanent failures."""
 ROLLING = 3600.0
-"""For so many seconds a process of another release may still take the job."""
+"""The seconds during a rollout in which a process of another release may still take the job."""
 _LONGEST = 300.0
 _PASSES = (StoreUnavailable, BusUnavailable, CommitUnknown)
 """Temporary errors: the job is retried without limit."""

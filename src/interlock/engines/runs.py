@@ -30,33 +30,34 @@ from .queue.listing import QueuedRun, RunStatus
 
 @dataclass(frozen=True)
 class Enqueued:
-    """What enqueuing a run came to."""
+    """The result of enqueuing a run."""
 
     number: int
-    """Of the run in the queue."""
+    """The number of the run in the queue."""
     thread_id: str
     is_new: bool
-    """Whether it was not there already under its key."""
+    """Whether the run is new; False if a run with this key existed already."""
 
 
 class Runs:
-    """Runs of workflows as durable jobs: one at a time for each thread, and no more than `per_tenant` at a time for a tenant.
+    """Runs of workflows as durable jobs: one at a time per thread, and at most `per_tenant` at a time per tenant.
 
-    From when it is made, decisions, events, deadlines and resolved attempts that this process takes on these workflows enqueue the run
-    that they make due, each in its own transaction. `interlock work` (or `work`) carries runs out.
+    Once it is created, each decision, event, deadline and resolution that this process records for these workflows enqueues the run
+    that it makes due, in the same transaction. `interlock work` (or `work`) executes the runs.
 
     Args:
-        workflows: The workflows, or compiled ones. Those that are compiled keep their instances in this database.
-        url: The database, on PostgreSQL.
-        per_tenant: How many runs of one tenant may continue at once; the same in every process. By default what was said first, or 8.
+        workflows: The workflows, compiled or not. Compiled ones must have their instances in this database.
+        url: The URL of a PostgreSQL database.
+        per_tenant: The maximum number of concurrent runs per tenant; it must be the same in every process. By default the stored
+            number, or 8.
         roots: For a workflow that runs inside another graph, that graph, by the workflow's name.
-        attempts: How often a run is tried whose failures do not pass by themselves, before it needs a person.
-        encryption: Keys, for workflows that are compiled here.
-        capacity: How many connections and threads this process takes, for workflows that are compiled here.
+        attempts: The maximum number of attempts of a run with permanent failures, before it needs a person.
+        encryption: The encryption keys for workflows that are compiled here.
+        capacity: The maximum number of connections and threads of this process, for workflows that are compiled here.
 
     Raises:
-        InputError: The database is none of PostgreSQL's, or a compiled workflow is kept elsewhere.
-        StoreError: It cannot be reached, or Procrastinate is not installed.
+        InputError: The database is not PostgreSQL, or a compiled workflow uses another database.
+        StoreError: The database cannot be reached, or Procrastinate is not installed.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Runs:
             graph.engine.store.when_due = self.when_due
 
     def setup(self) -> None:
-        """Create the tables of the store and of the queue. Safe to repeat, and by several processes at once."""
+        """Create the tables of the store and of the queue. Safe to repeat, also by several processes at once."""
         with self._guard:
             if self._per_tenant:
                 return
@@ -95,7 +96,7 @@ class Runs:
 
     @property
     def per_tenant(self) -> int:
-        """How many runs of one tenant may continue at once."""
+        """The maximum number of concurrent runs per tenant."""
         self.setup()
         return self._per_tenant
 
@@ -110,20 +111,20 @@ class Runs:
         workflow_id: str | None = None,
         connection: Connection | None = None,
     ) -> Enqueued:
-        """Enqueue a run with an input: the first of a thread, or a later turn.
+        """Enqueue a run with an input: the first run of a thread, or a later turn.
 
         Args:
             workflow: The workflow's name.
-            given: The input, as the graph takes it.
-            principal: Who gives it.
-            key: The caller's own. The same key of a workflow and tenant is enqueued once and taken once, however often it is given.
-            thread_id: The thread; by default one of the key's own.
-            workflow_id: The instance, where its id does not follow from the thread.
-            connection: A transaction of the application's own on the same database: there is a run when that is committed.
+            given: The input of the graph.
+            principal: The principal of the turn.
+            key: The caller's idempotency key. Repeated calls with the same key, workflow and tenant enqueue one run.
+            thread_id: The thread; by default one that is derived from the key.
+            workflow_id: The instance, if its id cannot be derived from the thread.
+            connection: A transaction of the application on the same database: the run exists once it commits.
 
         Raises:
-            InputError: There is no such workflow, or the input cannot be kept.
-            RunError: The thread is another tenant's.
+            InputError: There is no such workflow, or the input cannot be stored.
+            RunError: The thread belongs to another tenant.
             PrincipalError: The instance serves somebody else.
         """
         graph = self._graph(workflow)
@@ -153,20 +154,20 @@ class Runs:
         key: str,
         connection: Connection | None = None,
     ) -> Enqueued:
-        """Enqueue a run that answers what a thread asks.
+        """Enqueue a run that answers what a thread waits for.
 
         Args:
             workflow: The workflow's name.
             which: The instance: its workflow ID, or the config of its thread.
-            answer: As `Command(resume=...)` takes it.
-            by: Who answers; whether it counts is found out when it runs.
+            answer: The value of `Command(resume=...)`.
+            by: The principal who answers; the run checks whether the answer counts.
             key: As in `start`.
             connection: As in `start`.
 
         Raises:
             RunError: The tenant of `by` has no such instance.
             PrincipalError: The instance serves somebody else.
-            InputError: It has no thread, or the answer cannot be kept.
+            InputError: The instance has no thread, or the answer cannot be stored.
         """
         graph = self._graph(workflow)
         instance = self._instance(graph, which, by)
@@ -186,13 +187,13 @@ class Runs:
         key: str | None = None,
         connection: Connection | None = None,
     ) -> Enqueued:
-        """Enqueue a run that resumes a thread from what was settled meanwhile.
+        """Enqueue a run that resumes a thread after what it waited for was settled.
 
         Args:
             workflow: The workflow's name.
             which: The instance: its workflow ID, or the config of its thread.
-            by: Who asks for it; without one it is the application.
-            key: As in `start`; by default it is another run each time.
+            by: The principal who requests it; None for the application.
+            key: As in `start`; by default each call enqueues another run.
             connection: As in `start`.
         """
         graph = self._graph(workflow)
@@ -208,7 +209,7 @@ class Runs:
         return await self.database.arun(lambda: self.wake(workflow, which, by=by, key=key))
 
     def when_due(self, connection: Connection, due: Due) -> None:
-        """Enqueue the run that something made due, in its transaction; once for each cause."""
+        """Enqueue the run that an event, a decision or a deadline made due, in its transaction; at most once per cause."""
         key = derive("run", "due", due.workflow, due.tenant, due.cause)
         job = Job(
             JobKind.WAKE,
@@ -223,7 +224,7 @@ class Runs:
         if due.cause.startswith("attempt/"):
             enqueuing.resolved(connection, due.thread_id)
 
-    # Looking, and what a person does
+    # Operations for people
 
     def list(
         self,
@@ -234,14 +235,14 @@ class Runs:
         limit: int = 50,
         after: int | None = None,
     ) -> list[QueuedRun]:
-        """A page of runs, newest first. It is a call of the application's, which says for whom it looks.
+        """Return a page of runs, newest first. It checks no permissions: the application chooses the tenant.
 
         Args:
-            status: Their status; `person` for the dead-letter list.
-            workflow: Of which workflow.
-            tenant: The tenant; None for all of them.
-            limit: The largest number of rows on the page, from 1 to 1000.
-            after: Those older than the one of this number.
+            status: Only runs with this status; `person` for the dead-letter list.
+            workflow: Only runs of this workflow.
+            tenant: Only runs of this tenant; None for all tenants.
+            limit: The maximum number of runs, from 1 to 1000.
+            after: Only runs that are older than the one with this number.
         """
         if not 1 <= limit <= 1000:
             raise InputError(f"A page of {limit} runs was asked for. Give a limit from 1 to 1000.")
@@ -251,29 +252,29 @@ class Runs:
             return listing.page(connection, status=wanted, workflow=workflow, tenant=tenant, limit=limit, after=after)
 
     def retry(self, number: int, *, tenant: str | None = None) -> QueuedRun:
-        """Run one again at once that failed, waits for another attempt or was cancelled.
+        """Make a run due immediately that failed, waits for a retry or was cancelled.
 
         Args:
-            number: Of the run.
-            tenant: Whose it has to be; None for the application.
+            number: The number of the run.
+            tenant: The tenant to which it must belong; None for any.
 
         Raises:
-            InputError: There is no such run for the tenant.
-            ConflictError: It is still running, or is done.
+            InputError: The tenant has no such run.
+            ConflictError: It is running or finished.
         """
         with self._run_of(number, tenant) as connection:
             return listing.retry(connection, number, per_tenant=self.per_tenant)
 
     def cancel(self, number: int, *, tenant: str | None = None) -> QueuedRun:
-        """Take one out of the queue; what its instance is, it stays.
+        """Remove a run from the queue; its instance is unchanged.
 
         Args:
-            number: Of the run.
+            number: The number of the run.
             tenant: As in `retry`.
 
         Raises:
-            InputError: There is no such run for the tenant.
-            ConflictError: It is still running, or is over.
+            InputError: The tenant has no such run.
+            ConflictError: It is running or finished.
         """
         with self._run_of(number, tenant) as connection:
             return listing.cancel(connection, number)
@@ -301,7 +302,7 @@ class Runs:
         return await self.database.arun(lambda: self.cancel(number, tenant=tenant))
 
     def close(self) -> None:
-        """Give back the database of this; compiled workflows that were handed in keep theirs."""
+        """Close the database connections of this object; workflows that were passed compiled keep theirs."""
         for graph in self.graphs:
             if graph.engine.store.when_due == self.when_due:
                 graph.engine.store.when_due = None
@@ -364,7 +365,7 @@ class Runs:
         )
 
     def _own_id(self, workflow: str, thread_id: str, workflow_id: str) -> str | None:
-        """The id of an instance, where it does not follow from its thread."""
+        """The id of an instance, if it cannot be derived from its thread."""
         return None if workflow_id_of({"thread_id": thread_id}, workflow) == workflow_id else workflow_id
 
     def _instance(self, graph: CompiledWorkflow, which: Which, by: Principal | None) -> Instance:
@@ -397,7 +398,7 @@ class Runs:
 
 
 def place(url: URL) -> tuple[object, ...]:
-    """Which database a URL names."""
+    """The database that a URL names."""
     return url.host or "127.0.0.1", url.port or 5432, url.database
 
 

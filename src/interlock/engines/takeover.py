@@ -19,7 +19,7 @@ _TAKE_OVER = sa.text(
 
 
 def take_over(runs: Runs, *, seconds: float) -> int:
-    """Put back the runs of dead workers.
+    """Queue the runs of dead workers again.
 
     Args:
         runs: The runs.

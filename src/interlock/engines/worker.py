@@ -1,4 +1,4 @@
-"""A worker: carries runs out until it is told to stop, and keeps deadlines as one of all workers."""
+"""A worker: executes runs until it is stopped, and shares the checks of deadlines with all other workers."""
 
 import asyncio
 import contextlib
@@ -20,22 +20,22 @@ from .takeover import take_over
 from .upkeep import keep
 
 POLL = 1.0
-"""Seconds between two looks for a run whose pause is over; new ones announce themselves."""
+"""The seconds between two checks for runs whose pause is over; new runs are announced by a notification."""
 
 
 class Worker:
-    """Carries runs out: `await Worker(runs).run(stop)`.
+    """Executes runs: `await Worker(runs).run(stop)`.
 
     Args:
         runs: The runs.
-        concurrency: How many continue at once in this process.
-        deadlines: Seconds between two looks at deadlines, from 1 to 59: one worker of all looks.
-        takeover: After so many seconds without a sign of life a worker counts as gone, and its runs are taken over.
-        drain: For so many seconds runs that continue may still end after it was told to stop; then they are put back.
-        connections: How many connections the queue takes in this process, beside those of the workflows' stores.
+        concurrency: The maximum number of concurrent runs in this process.
+        deadlines: The seconds between two checks of deadlines, from 1 to 59; one worker of all makes each check.
+        takeover: The seconds without a heartbeat after which a worker counts as dead, and its runs are taken over.
+        drain: The seconds that running runs have to end after the worker is stopped; after that they are queued again.
+        connections: The maximum number of the queue's connections in this process, in addition to those of the workflows' stores.
 
     Raises:
-        InputError: One of these is out of bounds.
+        InputError: An argument is out of bounds.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Worker:
         self.is_ready = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until told to stop; then let what continues end. A database that is away is waited for."""
+        """Work until `stop` is set, then let running runs end. If the database is unreachable, wait for it."""
         failures = 0
         while not stop.is_set():
             try:
@@ -102,7 +102,7 @@ class Worker:
                 raise outcome
 
     async def _take_over(self) -> None:
-        """Every worker looks for those that are gone: what keeps everything else up may have been one of them."""
+        """Take over the runs of dead workers. Every worker does this, because the one that does the upkeep may be dead."""
         while True:
             await self._runs.database.arun(lambda: take_over(self._runs, seconds=self._takeover))
             await asyncio.sleep(self._takeover / 3)
@@ -123,7 +123,7 @@ class Worker:
     def _keep_up(self, app: procrastinate.App) -> None:
         runs = self._runs
 
-        # One of them at a time, whichever worker it falls to; not in the way of runs, which have their own queue.
+        # One check at a time, by whichever worker takes it; upkeep has its own queue, so that it does not delay runs.
         @app.periodic(cron=f"* * * * * */{self._deadlines}")
         @app.task(name=KEEP, queue=KEEPING, lock="interlock-keeping", queueing_lock="interlock-keeping")
         async def kept(timestamp: int) -> None:
@@ -131,7 +131,7 @@ class Worker:
             await keep(runs)
 
     async def metrics(self) -> dict[str, float]:
-        """What this worker did, and what waits in the queue, for a monitoring system."""
+        """The counters of this worker, and the numbers of waiting runs, for a monitoring system."""
         counted = self.counted
         mine = {
             "interlock_worker_ready": float(self.is_ready),
@@ -153,7 +153,7 @@ class Worker:
 
 @contextlib.asynccontextmanager
 async def served_health(worker: Worker, address: str | None) -> AsyncIterator[Any]:
-    """Serve readiness and metrics of a worker for as long as the block runs; nothing where there is no address."""
+    """Serve readiness and metrics of a worker while the block runs; does nothing without an address."""
     if address is None:
         yield None
         return

@@ -1,4 +1,4 @@
-"""The approval node: asks a person about one proposal, and lets it pass when, and only when, SQL says that it was decided."""
+"""The approval node: requests a person's decision on one proposal, and passes the proposal on only after SQL shows that decision."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -36,15 +36,15 @@ INTERRUPT = "__interrupt__"
 
 
 class ApprovalNode(WorkflowNode):
-    """Asks about the proposals of one edge.
+    """Requests decisions on the proposals of one edge.
 
-    A proposal that needs no decision, or has one, passes to the execution node; a rejected one is answered.
+    A proposal that needs no decision, or already has one, passes to the execution node; a rejected proposal is answered.
 
     Args:
-        engine: Shared by all nodes of the graph.
-        edge: Whose proposals.
-        destinations: Where it may go.
-        execution: The node that carries them out, where it is not the edge's own: a read that stays has none.
+        engine: The engine that all nodes of the graph share.
+        edge: The edge whose proposals need a decision.
+        destinations: The nodes that may follow.
+        execution: The node that executes the proposals, if it is not the edge's own: a read that stays in its state has none.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ApprovalNode(WorkflowNode):
         self._execution = execution or edge.node
 
     def steps(self, value: Any, scope: Scope) -> Steps[Command[str]]:
-        """Ask, and wait for the decision."""
+        """Request the decision, and wait for it."""
         proposal = Proposal.from_json(value["proposal"])
         commands = Commands(self.engine, scope, node=self.edge.node, head=value.get("head"))
         problem: str | None = None
@@ -84,12 +84,12 @@ class ApprovalNode(WorkflowNode):
                 yield from self._shown(waiting, problem)
                 raise
             asked += 1
-            if asked > stands.answers:  # the others were taken when this task ran before, each on behalf of its sender
+            if asked > stands.answers:  # earlier runs of this task have processed the others, each for its own sender
                 by_id = known is None or asked <= known
                 problem = yield from self._take(answer, waiting, scope, number=asked, by_id=by_id)
         if isinstance(stands, Outcome):
             scope.emit(streamed(self.engine, proposal, stands))
-            state = stands.instance.state  # another one, when another edge was taken at the deadline
+            state = stands.instance.state  # another state, if another edge was taken at the deadline
             return Command(
                 update=(yield from answered(self.engine, proposal, stands)),
                 goto=state if state in self.destinations else self.edge.source,
@@ -102,18 +102,18 @@ class ApprovalNode(WorkflowNode):
         return Command(update={"progress": [("settle", proposal.key)]}, goto=self.edge.source)
 
     looks_first = True
-    """Whether a decision that was taken is seen by reading alone, which holds up nobody. A run that asks for the first time looks for none."""
+    """Whether to look for a decision first, with a plain read that locks nothing. A run that requests the decision now skips this."""
 
     def _may_pass(self, proposal: Proposal, scope: Scope) -> bool:
-        """Whether a decision was taken that lets the proposal pass; carrying it out checks again, under the instance's lock."""
+        """Whether a decision allows the proposal to pass; the execution checks it again, under the instance's lock."""
         approval = approval_rows.look_up(self.engine.store.database, scope.workflow_id, proposal.key)
         return approval is not None and lets_pass(approval)
 
     def check_answerable(self, waiting: ApprovalRequest) -> None:
-        """Refuse to wait where the run could never continue; a graph of a workflow's own has a checkpointer."""
+        """Refuse to wait if the run could never be resumed. A workflow's own graph always has a checkpointer."""
 
     def recognised(self, proposal: Proposal, approval: ApprovalRequest, scope: Scope) -> Proposal:
-        """The proposal that a request is on record about under its key; another one where it is not the same."""
+        """The proposal for which a request is recorded under its key; unchanged if the recorded request is for another proposal."""
         del approval, scope
         return proposal
 
@@ -125,7 +125,7 @@ class ApprovalNode(WorkflowNode):
     def _take(
         self, answer: Any, waiting: ApprovalRequest, scope: Scope, *, number: int, by_id: bool
     ) -> Steps[str | None]:
-        """Take an answer that came through a parent graph; what is wrong with it is asked about again."""
+        """Process an answer that came through a parent graph; returns the problem of an unusable answer, for the next interrupt."""
         decision: Decision | None = None
         error: InterlockError | None = None
         try:
@@ -164,14 +164,14 @@ class ApprovalNode(WorkflowNode):
         return None if declined is None else declined.message
 
     def _is_shown(self, shown: list[Any], waiting: ApprovalRequest) -> bool:
-        """Whether a checkpoint shows of the request what was asked; one that shows nothing of the task misleads nobody."""
+        """Whether the checkpoints show the current request to the person; a checkpoint that shows nothing of the task counts as correct."""
         ours = [is_what_was_shown(self.engine, waiting, one) for one in shown if _is_about(one, waiting)]
         return not shown or (bool(ours) and all(ours))
 
     def _looked_at(
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
     ) -> tuple[Proposal, Stands]:
-        """Where a proposal stands; with what it is recognised as by the request on record."""
+        """The status of a proposal, and the proposal as the recorded request identifies it."""
         unit, _, approval = commands.unit_for(connection, proposal)
         if approval is not None:
             proposal = self.recognised(proposal, approval, scope)
@@ -182,14 +182,14 @@ class ApprovalNode(WorkflowNode):
 
 
 def interrupt_id_of(scope: Scope) -> str:
-    """The id of the interrupts that the running task raises."""
+    """The id of the interrupts of the current task."""
     return Interrupt.from_ns(None, ns=scope.task_key).id
 
 
 def _answers_by_id(scope: Scope) -> int | None:
-    """How many answers LangGraph has for this task by their interrupts' ids; one more comes from a plain `resume` value.
+    """The number of answers for this task that LangGraph assigned by interrupt id; a plain `resume` value adds one more.
 
-    LangGraph takes a plain value even where several interrupts of a subgraph wait, and gives it to whichever comes first.
+    LangGraph accepts a plain value even if several interrupts of a subgraph wait, and gives it to the first one.
     """
     scratchpad = scope.config.get("configurable", {}).get(SCRATCHPAD)
     answers = getattr(scratchpad, "resume", None)
@@ -197,19 +197,19 @@ def _answers_by_id(scope: Scope) -> int | None:
 
 
 def _changed(approval: ApprovalRequest) -> bool:
-    """Whether it was edited since the interrupt that shows it was raised: an answer that comes now is about something else."""
+    """Whether the request was edited since its interrupt was raised, so that an answer now refers to the old version."""
     return bool(approval.shown.get("asked", digest(approval.arguments)) != digest(approval.effective_arguments))
 
 
 def _as_asked(approval: ApprovalRequest) -> ApprovalRequest:
-    """The request with a note that it is asked about as it is now."""
+    """The request with a note that its current version is shown."""
     if not _changed(approval):
         return approval
     return replace(approval, shown={**approval.shown, "asked": digest(approval.effective_arguments)})
 
 
 def _interrupts(scope: Scope) -> list[list[Any]]:
-    """What the checkpoints of a thread show of this task: that of the outermost graph, and that of the workflow's own."""
+    """The interrupts of this task in the checkpoints of the outermost graph and of the workflow's own graph."""
     saver, thread = scope.checkpointer, scope.thread_id
     if saver is None or thread is None:
         return []

@@ -23,9 +23,9 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
     """A node of a compiled workflow.
 
     Args:
-        engine: Shared by all nodes of the graph.
+        engine: The engine that all nodes of the graph share.
         name: The node's name in the graph.
-        destinations: The nodes that may follow; any other is a bug in Interlock and refused.
+        destinations: The nodes that may follow; any other target is refused as a bug in Interlock.
     """
 
     def __init__(self, engine: Engine, name: str, destinations: Mapping[str, str]) -> None:
@@ -36,7 +36,7 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
 
     @abc.abstractmethod
     def steps(self, value: Any, scope: Scope) -> Steps[Any]:
-        """The node's body."""
+        """The body of the node."""
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: A002
         """Run the node synchronously."""

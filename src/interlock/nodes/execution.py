@@ -35,7 +35,7 @@ CHECKPOINT_SECONDS = 30.0
 
 
 def handed_over(proposal: Proposal, head: str | None, **more: Any) -> JsonObject:
-    """What a node is sent to carry out a proposal."""
+    """The input with which the execution node receives a proposal."""
     return {"proposal": proposal.to_json(), "head": head, **more}
 
 
@@ -43,11 +43,11 @@ class ExecutionNode(WorkflowNode):
     """Executes the proposal that it receives, and continues to the workflow's new state.
 
     Args:
-        engine: Shared by all nodes of the graph.
+        engine: The engine that all nodes of the graph share.
         name: The node's name.
-        source: The state that it belongs to.
-        destinations: Where it may go.
-        edge_node: Its name, where it is the node of one moving edge; None for the reads of a state.
+        source: The state to which it belongs.
+        destinations: The nodes that may follow.
+        edge_node: Its name, if it executes one edge to another state; None if it executes the reads of a state.
     """
 
     def __init__(
@@ -179,11 +179,11 @@ def answered_all(engine: Engine, proposals: Sequence[Proposal], outcomes: Sequen
 
 
 _THEIRS = frozenset({"output", "error"})
-"""The keys of a result that tools and rules wrote; Interlock writes the others."""
+"""The keys of a result whose values come from tools and rules; the values of the others come from Interlock."""
 
 
 def streamed(engine: Engine, proposal: Proposal, outcome: Outcome) -> JsonObject:
-    """The outcome for anyone who streams in the mode `custom`, without values of sensitive fields; sent after the commit."""
+    """The outcome for consumers of the stream mode `custom`, without values of sensitive fields; sent after the commit."""
     contract = engine.definition.contracts.get(proposal.tool)
     sensitive = engine.definition.sensitive if contract is None else contract.sensitive
     secrets = Secrets()

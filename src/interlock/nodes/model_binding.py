@@ -1,4 +1,4 @@
-"""Binding a chat model to tools without losing what the application bound to it."""
+"""Binds a chat model to tools, and keeps everything that the application bound to it before."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,13 +20,13 @@ def with_tools(
 ) -> Runnable[Any, Any]:
     """The model with these tools, and with everything that was bound to it: options, retries, fallbacks, tags.
 
-    `bind_tools` of a bound model goes to the model inside and leaves the rest out.
+    `bind_tools` of a bound model is that of the inner model, and drops the binding.
 
     Args:
         model: A chat model, or one inside `bind`, `with_config`, `with_retry`, `with_fallbacks` or `configurable_alternatives`.
         tools: In OpenAI's form, or a provider's own.
-        settings: Options of this request; they go before those that were bound.
-        names: The canonical names of the offered tools, and what the model calls them by.
+        settings: The options of this request, which override those that were bound.
+        names: The canonical names of the offered tools, mapped to the names for the model.
     """
     if isinstance(model, RunnableBindingBase):
         inner = with_tools(model.bound, tools, settings, names)

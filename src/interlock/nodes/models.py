@@ -24,7 +24,7 @@ from .model_binding import with_tools
 
 
 class Proposer(Protocol):
-    """Asked for the next proposals of a state."""
+    """The source of the next proposals of a state."""
 
     rule: str | None
     """Its label if it is a rule of the application, whose exceptions are denials; None if its exceptions propagate."""
@@ -32,14 +32,14 @@ class Proposer(Protocol):
     def asked(
         self, channels: Mapping[str, Any], view: GuardView, edges: Sequence[Edge]
     ) -> tuple[Runnable[Any, Any], Any]:
-        """What to invoke, and with what."""
+        """Return the runnable, and the input to invoke it with."""
 
     def answered(self, said: Any, channels: Mapping[str, Any]) -> tuple[list[BaseMessage], AIMessage | None]:
-        """Other new messages, and the message that proposes, from what the invocation gave."""
+        """Split the result into other new messages and the message that proposes; None if there is no such message."""
 
 
 class ModelProposer:
-    """A chat model, bound to the next allowed tools of its state and to nothing else."""
+    """A chat model, bound to exactly the next allowed tools of its state."""
 
     rule: str | None = None
 
@@ -136,10 +136,10 @@ class DecisionView(Generic[DataT]):
 
 
 class FunctionProposer:
-    """A function of the application's own.
+    """A function of the application.
 
-    It is given a `DecisionView` and returns what it proposes: `(tool, arguments)`, a list of those, an AIMessage, a text to
-    say, or None to end the turn.
+    Its argument is a `DecisionView`. It returns its proposals: `(tool, arguments)`, a list of such pairs, an AIMessage, a text for the
+    conversation, or None to end the turn.
     """
 
     def __init__(self, state: State) -> None:
@@ -189,7 +189,7 @@ class FunctionProposer:
 
 
 class NodeProposer:
-    """A LangGraph node or subgraph: the tool calls of the last message that it leaves are the proposals."""
+    """A LangGraph node or subgraph: the tool calls of the last message that it adds are the proposals."""
 
     rule: str | None = None
 

@@ -1,4 +1,4 @@
-"""The node of a state: it works off the proposals that wait, and when none does, asks the proposer here for the next ones."""
+"""The node of a state: it processes the waiting proposals, and if there are none, asks the proposer for the next ones."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 
 def reads_node(state: str) -> str:
-    """The name of the node that carries out the reads that stay in a state."""
+    """The name of the node that executes the reads that stay in a state."""
     return f"{state}/reads"
 
 
@@ -55,10 +55,10 @@ class StateNode(WorkflowNode):
     """One state of the workflow.
 
     Args:
-        engine: Shared by all nodes of the graph.
+        engine: The engine that all nodes of the graph share.
         state: The state.
-        destinations: Where it may go: its reads, executions and approvals, itself, and the end of the turn.
-        proposer: Asked for the next proposals; None in a state that rests or is final.
+        destinations: The nodes that may follow: its reads, executions and approvals, itself, and the end of the turn.
+        proposer: The source of the next proposals; None in a state that rests or is final.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class StateNode(WorkflowNode):
         self._proposer = proposer
 
     def steps(self, value: Any, scope: Scope) -> Steps[Command[str]]:
-        """Work off what waits, or ask for more."""
+        """Process the waiting proposals, or ask the proposer for more."""
         progress: Progress = cast("Progress", value.get("progress") or {})
         instance: Instance = yield from self._instance(value, progress, scope)
         requester = proposer_of(instance, progress, scope)
         if instance.state != self.state.name:
-            # Moved from outside, or this is an older checkpoint: the row is the truth, and the graph follows it.
+            # The instance was moved from outside, or this is an older checkpoint: the graph follows the row, which is the source of truth.
             self.engine.definition.state(instance.state)
             update = yield from self.engine.shown(instance, requester, already=value)
             return Command(update=update, goto=instance.state)
@@ -85,7 +85,7 @@ class StateNode(WorkflowNode):
         if self._proposer is None:
             return (yield from self.rest(value, instance, requester, scope))
         if scope.is_named and requester != instance.proposer:
-            # A graph around this one can be run at any of its nodes, past where a turn is let in.
+            # A graph around this one can start at any of its nodes, without the check at the start of a turn.
             yield from refuse_strangers(self.engine, instance, requester)
         if (stopped := self._stopped(progress)) is not None:
             return (yield from self._stop(stopped, progress, instance, scope))
@@ -96,12 +96,12 @@ class StateNode(WorkflowNode):
     def rest(
         self, value: Mapping[str, Any], instance: Instance, requester: Principal, scope: Scope
     ) -> Steps[Command[str]]:
-        """What a state does where nobody proposes: the turn ends."""
+        """The action of a state without a proposer: end the turn."""
         del scope
         return Command(update=(yield from self.engine.shown(instance, requester, already=value)), goto=END)
 
     def _is_answered(self, messages: Sequence[AnyMessage]) -> bool:
-        """Whether the last thing said are answers that no model is to put into words (`return_direct`), and none is a refusal."""
+        """Whether the conversation ends with answers that no model should rephrase (`return_direct`), none of them a refusal."""
         definition = self.engine.definition
         answers = [*itertools.takewhile(lambda message: isinstance(message, ToolMessage), reversed(messages))]
         names = [definition.wire_names.to_canonical(answer.name or "") or "" for answer in answers]
@@ -133,7 +133,7 @@ class StateNode(WorkflowNode):
             found = yield InStore(
                 lambda connection: ensure_instance(self.engine, connection, scope, scope.principal, given)
             )
-            # Of two that begin at once, one finds the other's.
+            # If two runs start the instance at once, one of them finds the other's.
             began = self.engine.owned(found, scope.principal, scope.workflow_id)
             if began.started_by != scope.principal:
                 yield from refuse_strangers(self.engine, began, scope.principal)
@@ -148,7 +148,7 @@ class StateNode(WorkflowNode):
             commands = Commands(self.engine, scope, node=None, head=None)
             instance = yield InStore(lambda connection: commands.unit(connection).flush())
         if instance.thread_id is None and scope.checkpointer is not None and not scope.namespace:
-            # It was started without a thread: from now on this is the one that continues after a decision, a wait or a resolution.
+            # It was started without a thread: from now on, this thread continues after a decision, a wait or a resolution.
             instance = yield InStore(lambda connection: self._on_thread(connection, scope))
         return instance
 
@@ -158,7 +158,7 @@ class StateNode(WorkflowNode):
             unit.set(thread_id=scope.thread_id)
         return unit.flush()
 
-    # What waits
+    # The waiting proposals
 
     def _work_off(
         self, pending: list[Proposal], progress: Progress, view: GuardView, scope: Scope
@@ -174,11 +174,11 @@ class StateNode(WorkflowNode):
                     for node, proposal, alone in goto
                 ]
             )
-        # The first ones have no edge here, or were never offered: there is no node that could carry them out.
+        # The first ones have no edge in this state, or were never offered, so no node can execute them.
         lost = yield from self._apart(lambda: self._lost(pending, view))
         commands = Commands(self.engine, scope, node=None, head=head)
         outcomes: list[Outcome] = yield InStore(lambda connection: self._refused(connection, commands, lost))
-        if not outcomes:  # the row moved since it was checked, and there is a way for it now
+        if not outcomes:  # the row moved since it was checked, and an edge exists now
             return Command(goto=self.state.name)
         return (yield from self._answered(lost[: len(outcomes)], outcomes, scope, goto=self.state.name))
 
@@ -190,7 +190,7 @@ class StateNode(WorkflowNode):
         return asked_apart(self.engine.definition, work)
 
     def _refused(self, connection: Connection, commands: Commands, proposals: Sequence[Proposal]) -> list[Outcome]:
-        """Deny proposals up to the first one that there is a way for."""
+        """Deny proposals, up to the first one for which an edge exists."""
         outcomes = []
         unit = commands.unit(connection)
         for proposal in proposals:
@@ -210,13 +210,13 @@ class StateNode(WorkflowNode):
     def _route(
         self, pending: list[Proposal], progress: Progress, view: GuardView, edges: Sequence[Edge] | None = None
     ) -> list[tuple[str, Proposal, bool]]:
-        """Where to send what: all that must be asked about first, then the reads that stand first, then one that moves.
+        """The target node of each proposal: first all that need a decision, then the leading reads, then one that moves the workflow.
 
         Args:
-            pending: The proposals that wait.
-            progress: Of the graph.
+            pending: The waiting proposals.
+            progress: The progress of the graph.
             view: The state of the instance.
-            edges: Those that may be called now by whom the view is of, where they are known.
+            edges: The edges that the principal of the view may call now, if known.
         """
         settled = progress.get("settled", [])
         edge_of = self._edge_finder(view, edges)
@@ -239,17 +239,17 @@ class StateNode(WorkflowNode):
         edge = edge_of(first)
         if edge is None:
             return []
-        # The approval node is on the only way to the execution, and lets what was decided pass.
+        # The approval node precedes the execution node, and passes decided proposals on.
         return [(edge.approval_node, first, True)] if self._may_ask(edge) else [(edge.node, first, True)]
 
     def _edge_finder(self, view: GuardView, edges: Sequence[Edge] | None = None) -> Callable[[Proposal], Edge | None]:
-        """Finds the edge that there is now for a proposal."""
+        """Return a function that finds the current edge for a proposal."""
         known: list[tuple[Principal, dict[str, Edge]]] = []
         if edges is not None:
             known.append((view.principal, {edge.tool.name: edge for edge in edges}))
 
         def edges_for(requester: Principal) -> dict[str, Edge]:
-            # By who proposed, as the gate judges it: it may be somebody else's turn by now, who is offered other tools.
+            # By the proposer, as the gate judges it: the turn may belong to another principal by now, who is offered other tools.
             for one, theirs in known:
                 if one == requester:
                     return theirs
@@ -280,7 +280,7 @@ class StateNode(WorkflowNode):
         outcomes = yield InStore(work)
         return (yield from self._answered(pending, outcomes, scope, goto=END))
 
-    # What comes next
+    # The next proposals
 
     def _ask(
         self, value: Mapping[str, Any], progress: Progress, instance: Instance, view: GuardView, scope: Scope
@@ -312,9 +312,9 @@ class StateNode(WorkflowNode):
         yield from settle(self.engine, reserved, [*before, message])
         before = [*missing_answers(value.get("messages", [])), *before]
         channels = self.engine.channels(instance, view.principal, already=value, edges=edges)
-        # Anyone who streams the updates sees beside each proposal what was offered, and where.
+        # Consumers of the stream mode `updates` see next to each proposal which tools were offered, and in which state.
         channels |= {"state": instance.state, "next_allowed_tools": [edge.tool.name for edge in edges]}
-        # New each time: when a model is asked again after a crash, what it says then never is under the keys of before.
+        # The key is new each time, so that a model call repeated after a crash never reuses the keys of the first one.
         message_key = mint("msg")
         if message is not None:
             message = keepable(
@@ -341,7 +341,7 @@ class StateNode(WorkflowNode):
             proposals = [self._relaxed(proposal) for proposal in proposals]
         limit = self.engine.definition.limits.proposals
         proposals, beyond = proposals[:limit], proposals[limit:]
-        # What the model left out is fixed now, so that what is asked about later is what was proposed.
+        # Arguments that the model omitted are filled in now, so that a later approval shows exactly what was proposed.
         proposals = [self.engine.completed(proposal) for proposal in proposals]
         turned_away = yield from self._turn_away(beyond, limit + len(beyond), scope)
         told = {
@@ -374,7 +374,7 @@ class StateNode(WorkflowNode):
         return proposer.asked(value, view, edges)
 
     def _undecided(self, denial: Denial, view: GuardView, scope: Scope) -> Steps[Command[str]]:
-        """End the turn where what decides broke: nothing was proposed, and that is written down."""
+        """End the turn after a rule that proposes failed: nothing was proposed, and the failure is recorded."""
         commands = Commands(self.engine, scope, node=None, head=None)
         outcome: Outcome = yield InStore(
             lambda connection: commands.outcomes.undecided(commands.unit(connection), view.principal, denial)
@@ -390,14 +390,14 @@ class StateNode(WorkflowNode):
             outcomes.ungated(unit, by, used)
 
     def _relaxed(self, proposal: Proposal) -> Proposal:
-        """The proposal without the nulls that a strict schema asks a model for."""
+        """The proposal without the nulls that a strict schema makes a model send."""
         contract = self.engine.definition.contracts.get(proposal.tool)
         if contract is None:
             return proposal
         return with_arguments(proposal, without_nulls(proposal.arguments, contract.offered_schema()))
 
     def _turn_away(self, beyond: Sequence[Proposal], calls: int, scope: Scope) -> Steps[dict[str, Any]]:
-        """Answer the calls that are more than the workflow takes in one message, all in one step."""
+        """Answer the calls beyond the limit of one message, all in one step."""
         if not beyond:
             return {}
         denial = too_many(calls - len(beyond), calls)
@@ -410,7 +410,7 @@ class StateNode(WorkflowNode):
         answers = [self.engine.answer(*pair) for pair in zip(beyond, (done.result for done in outcomes), strict=True)]
         return {"messages": answers, "last_result": outcomes[-1].result}
 
-    # Bounds
+    # Limits
 
     def _stopped(self, progress: Progress) -> str | None:
         limits = self.engine.definition.limits
@@ -424,7 +424,7 @@ class StateNode(WorkflowNode):
 
 
 def _broken(proposer: Proposer, error: Exception) -> RuleError | None:
-    """The error as that of a rule, where a rule raised it; None where it is to continue as it is."""
+    """The rule error for an exception of a rule; None if the exception has to propagate unchanged."""
     # An async tool in a sync run is a mistake in how the run was started, not in the rule.
     if proposer.rule is None or isinstance(error, GraphBubbleUp) or getattr(error, "code", None) == "async_tool":
         return None
@@ -436,14 +436,14 @@ def _broken(proposer: Proposer, error: Exception) -> RuleError | None:
 
 
 def proposer_of(instance: Instance, progress: Progress, scope: Scope) -> Principal:
-    """Who proposes now: the person whose turn it is by the row if the graph remembers the same, else whoever runs this.
+    """The principal who proposes now: the one whose turn it is by the row, if the graph has the same; otherwise the one who runs this.
 
-    On a resume they differ, and the person who decides never becomes the one who asks. The graph's memory is plain data and proves nothing,
-    so another person's turn continues only if the row says that it is still theirs.
+    On a resume the two differ, and the principal who decides never becomes the proposer. The graph's copy is plain data and proves nothing,
+    so another principal's turn continues only if the row says that it is still their turn.
     """
     proposer = instance.proposer
     if isinstance(scope.principal, RuntimeActor):
-        return proposer  # the library resumes it, and proposes nothing
+        return proposer  # Interlock itself resumes the run, and proposes nothing
     return proposer if progress.get("requester") == proposer.to_json() else scope.principal
 
 

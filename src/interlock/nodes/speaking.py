@@ -1,4 +1,4 @@
-"""The model's own words, checked before the conversation has them, where a state has a check (`speech=`)."""
+"""Checks the model's text before it enters the conversation, in states that have a check (`speech=`)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,10 +24,10 @@ from ..tools.principal import Principal
 
 
 def quietly(state: State, config: RunnableConfig) -> RunnableConfig:
-    """The config to ask a model with: where its words are checked, LangGraph's mode `messages` streams none before that."""
+    """The config for a model call: if the state checks the text, LangGraph's stream mode `messages` gets none of it before the check."""
     if state.speech is None:
         return config
-    # What runs in a node under the node's own name counts as the node there, and what it returns would be streamed.
+    # LangGraph would stream the result of a runnable that has the node's own name, so it gets another name.
     named = {} if state.node is None else {"run_name": f"{state.name}.node"}
     return cast("RunnableConfig", {**config, **named, "tags": [*(config.get("tags") or ()), TAG_NOSTREAM]})
 
@@ -39,23 +39,23 @@ def checked(
     scope: Scope,
     messages: Sequence[BaseMessage],
 ) -> Steps[list[BaseMessage]]:
-    """New messages as the conversation keeps them: the model's words checked, each of its messages by itself.
+    """New messages in the form for the conversation: the text of each message of the model is checked separately.
 
-    What was replaced or stopped is recorded, without the words. Where the check raises or gives no answer, the words are stopped.
+    A replaced or stopped text is recorded, without the text. If the check raises or gives no valid answer, the text is stopped.
 
     Args:
         engine: The workflow.
-        state: Where it was said.
-        view: Of the instance.
-        scope: Of the run.
-        messages: What is new.
+        state: The state in which the model was called.
+        view: The view of the instance.
+        scope: The scope of the run.
+        messages: The new messages.
     """
     speech = state.speech
     spoken = [one for one in messages if isinstance(one, AIMessage) and text_of(one).strip()]
     if speech is None or not spoken:
         return [*messages]
     asks: Speech = speech
-    # What was carried out meanwhile counts: the view that the model was asked with may have looked before.
+    # The view for the check is new, so that it counts calls that were executed since the view for the model was used.
     fresh = replace(view, facts=StoredFacts(engine.store, engine.definition, view.workflow_id, None))
     heard: list[Heard] = yield Look(lambda: [hear(asks, one, fresh, state.name) for one in spoken])
     changed = [one for one in heard if one.said is not Said.PASSED]
@@ -72,7 +72,7 @@ def checked(
 def checked_words(
     engine: Engine, state: State, view: GuardView, scope: Scope, before: list[BaseMessage], *, message: AIMessage | None
 ) -> Steps[tuple[list[BaseMessage], AIMessage | None]]:
-    """As `checked`, of the message that may propose, and of those before it."""
+    """As `checked`, for the message that may propose, and for those before it."""
     if state.speech is None:
         return before, message
     new = yield from checked(engine, state, view, scope, [*before, *([] if message is None else [message])])

@@ -1,4 +1,4 @@
-"""Stopping a run that goes round in circles: what is asked then, and what is written down of it."""
+"""Stops a run that exceeds a limit: the interrupt for the person, and the audit record."""
 
 from langgraph.types import interrupt
 from sqlalchemy.engine import Connection
@@ -18,12 +18,12 @@ from ..tools.ids import AuditRef, derive
 
 
 def why_stopped(limits: Limits, *, denials: int, calls: int) -> str | None:
-    """Why a run stops before its model is asked again; None where it continues.
+    """The reason why a run stops before its next model call; None if it continues.
 
     Args:
-        limits: Of the workflow.
-        denials: How many proposals in a row were denied or refused.
-        calls: How often the model was called in this turn.
+        limits: The limits of the workflow.
+        denials: The number of consecutive proposals that were denied or refused.
+        calls: The number of model calls in this turn.
     """
     if denials >= limits.denials:
         return f"{denials} proposals in a row were denied or refused"
@@ -33,18 +33,18 @@ def why_stopped(limits: Limits, *, denials: int, calls: int) -> str | None:
 
 
 def stop(engine: Engine, instance: Instance, scope: Scope, why: str | Spent, *, denials: int, calls: int) -> Steps[str]:
-    """Write down that a run stops, and wait until it is resumed.
+    """Record that a run stops, and wait until it is resumed.
 
     Args:
         engine: The workflow.
         instance: The instance.
-        scope: Of the run.
-        why: Why it stops: a reason, or the budget that is spent.
-        denials: How many proposals in a row were denied or refused.
-        calls: How often the model was called in this turn.
+        scope: The scope of the run.
+        why: The reason for the stop, or the budget that is spent.
+        denials: The number of consecutive proposals that were denied or refused.
+        calls: The number of model calls in this turn.
 
     Returns:
-        The text that it was resumed with, for the model; empty for any other answer.
+        The text for the model with which the run was resumed; empty for any other answer.
     """
     reason, budget = (why.reason, why.standing) if isinstance(why, Spent) else (why, None)
     yield InStore(lambda connection: _record(engine, connection, instance.state, reason, scope, budget))
@@ -64,7 +64,7 @@ def stop(engine: Engine, instance: Instance, scope: Scope, why: str | Spent, *, 
             **about,
         }
     )
-    # Anyone who resumes a parent graph may resume it; words for the model are only theirs who may propose here.
+    # Anyone who may resume a parent graph can answer; the model receives the text only from a principal who may propose here.
     heard = isinstance(answer, str) and why_not_run(engine, instance, scope.principal) is None
     return answer if heard else ""
 
@@ -81,7 +81,7 @@ def _description(state: str, reason: str, budget: BudgetStanding | None) -> str:
 def _record(  # noqa: PLR0917 -- one act
     engine: Engine, connection: Connection, state: str, reason: str, scope: Scope, budget: BudgetStanding | None
 ) -> None:
-    # The node runs again when it is resumed, and would write the same thing again.
+    # The node runs again when it is resumed; the derived id prevents a second record.
     audit_ref = AuditRef(derive("audit", "stopped", scope.workflow_id, scope.task_key))
     unit = engine.store.unit(connection, scope.workflow_id)
     if unit is None or audit_rows.exists(connection, scope.workflow_id, audit_ref):

@@ -63,7 +63,7 @@ class DenialEvent(_OutcomeEvent):
 
 
 _WHERE_IT_APPLIES = frozenset({"fields", "supplied", "message", "sources"})
-"""The keys of an approval that are present only if they have a value."""
+"""The keys of an approval that are left out if they have no value."""
 
 
 class ApprovalEvent(_StreamEvent):

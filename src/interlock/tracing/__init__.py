@@ -1,7 +1,7 @@
-"""The tracing package: what a trace tells of a workflow, and the way from a trace to the audit record and back.
+"""The tracing package: adds the workflow's state to traces, and links traces with audit records in both directions.
 
-Set `LANGSMITH_TRACING=true` and a workflow's runs say their state; give OpenTelemetry a provider and there are spans and
-metrics. Tracing watches and never decides: off, unsampled, slow or broken, a workflow does the same.
+Set `LANGSMITH_TRACING=true`, and the traces of a workflow show its states. Set an OpenTelemetry provider, and there are spans and
+metrics. Tracing never affects decisions: disabled, unsampled, slow or broken, the workflow does the same.
 
     from interlock.tracing import Outgoing, configure
 

@@ -1,4 +1,4 @@
-"""What arrived at the local trace sink: runs, their tree and their feedback, and how a terminal shows them."""
+"""The runs, their tree and their feedback that arrived at the local trace sink, and their display in a terminal."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass
 class ArrivedRun:
-    """One run of a trace, as far as it has arrived: its post, with all patches applied."""
+    """One run of a trace, as far as it has arrived: its post, with all its patches."""
 
     id: str
     fields: dict[str, Any] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class ArrivedRun:
 
     @property
     def run_type(self) -> str:
-        """The type of the run: The type of the run: `chain`, `llm`, `tool` and so on."""
+        """The type of the run: `chain`, `llm`, `tool` and so on."""
         return str(self.fields.get("run_type", ""))
 
     @property
@@ -36,12 +36,12 @@ class ArrivedRun:
 
     @property
     def project(self) -> str | None:
-        """The project that it was sent to."""
+        """The project to which it was sent."""
         return self.fields.get("session_name")
 
     @property
     def error(self) -> str | None:
-        """Why the run failed; None if it did not."""
+        """The error of the run; None if it did not fail."""
         return self.fields.get("error")
 
     @property
@@ -75,10 +75,10 @@ class ArrivedRun:
         return str(self.fields.get("dotted_order") or self.fields.get("start_time") or "")
 
     def take(self, operation: str, fields: Mapping[str, Any]) -> None:
-        """Apply a post or a patch, in whichever order they arrive."""
+        """Apply a post or a patch; they may arrive in either order."""
         if operation == "post":
             self.posts += 1
-            # A patch may overtake its post; what it said is newer.
+            # A patch may arrive before its post; its values are newer.
             self.fields = {**fields, **{name: value for name, value in self.fields.items() if value is not None}}
         else:
             self.patches += 1
@@ -86,7 +86,7 @@ class ArrivedRun:
 
 
 def trees(runs: Iterable[ArrivedRun], feedback: Iterable[Mapping[str, Any]] = ()) -> str:
-    """The runs as indented trees, oldest trace first, with what was said about them."""
+    """The runs as indented trees, oldest trace first, with their feedback."""
     listed = sorted(runs, key=lambda run: run.order)
     known = {run.id for run in listed}
     said: dict[str, list[Mapping[str, Any]]] = {}

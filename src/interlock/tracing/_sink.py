@@ -1,4 +1,4 @@
-"""The local trace sink: a small server that speaks LangSmith's ingest protocol and keeps what it is sent."""
+"""The local trace sink: a small server that implements LangSmith's ingest protocol and stores what it receives."""
 
 import json
 import threading
@@ -80,7 +80,7 @@ class TraceSink:
         return {
             "LANGSMITH_TRACING": "true",
             "LANGSMITH_ENDPOINT": self.url,
-            "LANGSMITH_API_KEY": "local",  # the client insists on one for nothing but this machine too
+            "LANGSMITH_API_KEY": "local",  # the client requires a key even for a local address
             "LANGSMITH_PROJECT": "local",
         }
 
@@ -92,7 +92,7 @@ class TraceSink:
 
     @property
     def runs(self) -> list[ArrivedRun]:
-        """The runs that have arrived, in the order in which they began."""
+        """The runs that have arrived, by their start."""
         with self._changed:
             return sorted(self._runs.values(), key=lambda run: run.order)
 
@@ -104,7 +104,7 @@ class TraceSink:
 
     @property
     def text(self) -> str:
-        """Everything that was sent, unprocessed, to search for what should not be in it."""
+        """Everything that was sent, unprocessed, so that a test can search it for secrets."""
         with self._changed:
             return b"\n".join(self._received).decode("utf-8", "replace")
 
@@ -134,10 +134,10 @@ class TraceSink:
         return trees([run for run in self.runs if run.trace_id == trace_id], self.feedback)
 
     def wait_for(self, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-        """Wait until the condition is true, checking it again whenever something arrives. Return its value.
+        """Wait until the condition is true, checking it again after each arrival. Return its value.
 
         Raises:
-            StoreUnavailable: It did not come in time.
+            StoreUnavailable: The condition was not true in time.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -177,7 +177,7 @@ class TraceSink:
             self._closing.wait(self.delay)
 
     def take(self, operations: list[_ingest.Operation], raw: bytes) -> None:
-        """Keep what was sent."""
+        """Store the operations of a request."""
         ended: list[ArrivedRun] = []
         with self._changed:
             self._received.append(raw)
@@ -208,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing: the sink keeps what it was asked."""
+        """Do not log requests: the sink records them itself."""
 
     def do_GET(self) -> None:
         sink = self.server.sink

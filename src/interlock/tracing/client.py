@@ -29,12 +29,12 @@ class GuardedClient:
         return getattr(self.wrapped, name)
 
     def create_run(self, name: str, inputs: dict[str, Any], run_type: str, **fields: Any) -> None:
-        """As the client's, with what may go out."""
+        """As the client's method, with masked values."""
         fields = self._guarded({**fields, "inputs": inputs}, fields.get("trace_id"))
         self.wrapped.create_run(name, fields.pop("inputs"), run_type, **fields)
 
     def update_run(self, run_id: Any, **fields: Any) -> None:
-        """As the client's, with what may go out."""
+        """As the client's method, with masked values."""
         self.wrapped.update_run(run_id, **self._guarded(fields, fields.get("trace_id")))
 
     def _guarded(self, fields: Mapping[str, Any], trace_id: Any) -> dict[str, Any]:

@@ -25,21 +25,21 @@ class JudgedProposal:
     tool: str
     state: str
     data: JsonObject
-    """The workflow's data when it was proposed."""
+    """The workflow's data at the time of the proposal."""
     proposed: JsonObject
     """The arguments that the model gave."""
     decision: str
     corrected: JsonObject | None
-    """The arguments as the person edited them."""
+    """The arguments after the person's edit."""
     reason: str | None
     audit_ref: str
-    """The decision's record."""
+    """The id of the decision's audit record."""
     run: str | None
-    """LangSmith's run that proposed it."""
+    """The id of the LangSmith run that proposed it."""
     decided_at: dt.datetime
 
     def to_example(self, dataset_id: uuid.UUID | None = None, outgoing: Outgoing | None = None) -> Any:
-        """The same as a `langsmith.schemas.Example`, under an id that is always the same."""
+        """Convert it to a `langsmith.schemas.Example`, with a deterministic id."""
         from langsmith.schemas import Example  # noqa: PLC0415 -- only evaluations need it
 
         mask = (outgoing or default_outgoing()).mask()
@@ -67,16 +67,16 @@ def judged_proposals(
     decisions: tuple[str, ...] = ("edit", "reject", "respond"),
     limit: int = 1000,
 ) -> Iterator[JudgedProposal]:
-    """The proposals that people edited or turned down, of the instances that changed last.
+    """The proposals that people edited or rejected, from the instances that changed last.
 
     Args:
-        store: Where the audit trails are.
-        workflow: Only this workflow's.
-        tenant: Only this tenant's.
-        decisions: Which decisions; add `approve` for those that were right.
-        limit: How many instances to look at.
+        store: The workflow store.
+        workflow: Only proposals of this workflow.
+        tenant: Only proposals of this tenant.
+        decisions: The kinds of decisions; add `approve` for proposals that were correct.
+        limit: The maximum number of instances to read.
 
-    Records whose payloads were erased are left out: there is nothing left of them to learn from.
+    Records whose payloads were erased are left out, because they contain nothing to learn from.
     """
     for instance in store.instances(workflow=workflow, tenant=tenant, limit=limit):
         asked: dict[str, _Asked] = {}

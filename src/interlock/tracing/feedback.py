@@ -1,7 +1,7 @@
-"""What approvers decide comes back as LangSmith feedback on the run whose proposal they judged.
+"""Sends approvers' decisions as LangSmith feedback to the runs that made the proposals.
 
-It is queued in the transaction of the decision and sent by a `FeedbackSender` afterwards: a decision neither waits for LangSmith
-nor gets lost when it is down, and what is sent twice is there once.
+The feedback is queued in the transaction of the decision, and a `FeedbackSender` sends it later. So a decision never waits for
+LangSmith, no feedback is lost while LangSmith is down, and feedback that is sent twice is stored once.
 """
 
 import datetime as dt
@@ -31,9 +31,9 @@ from .reference import TraceReference
 logger = logger_of("interlock.tracing")
 
 KEY = "approval"
-"""What the feedback is called in LangSmith."""
+"""The key of the feedback in LangSmith."""
 SCORES = {"approve": 1.0, "edit": 0.5, "reject": 0.0, "respond": 0.0}
-"""Right as it was proposed, right once a person had changed it, or wrong."""
+"""The score of each decision: correct as proposed, correct after an edit, or wrong."""
 _asked = Prepared(
     sa.select(audit.c.payload).where(
         audit.c.workflow_id == sa.bindparam("workflow_id"), audit.c.audit_ref == sa.bindparam("audit_ref")
@@ -45,12 +45,12 @@ _LONGEST_PAUSE = 300.0
 
 
 class FeedbackStatus(StrEnum):
-    """Where a feedback stands."""
+    """The status of a feedback in the queue."""
 
     PENDING = "pending"
     SENT = "sent"
     DEAD = "dead"
-    """LangSmith would not take it, however often it was tried."""
+    """LangSmith refused it at every attempt."""
 
 
 def queue(connection: Connection, workflow_id: str, entry: AuditEntry, now: int) -> bool:
@@ -98,7 +98,7 @@ def queue(connection: Connection, workflow_id: str, entry: AuditEntry, now: int)
 
 
 def _judged(connection: Connection, workflow_id: str, approval_id: str) -> TraceReference | None:
-    """The run whose proposal an approval is about; where that is not known, the run that asked."""
+    """The run that made the proposal of an approval; if it is unknown, the run that requested the approval."""
     found = _asked.first(connection, {"workflow_id": workflow_id, "audit_ref": asked_ref(approval_id)})
     if found is None or found[0] is None:
         return None
@@ -108,23 +108,23 @@ def _judged(connection: Connection, workflow_id: str, approval_id: str) -> Trace
 
 @dataclass(frozen=True)
 class Sent:
-    """What one round of sending came to."""
+    """The result of one round of sending."""
 
     sent: int = 0
     failed: int = 0
-    """To be tried again."""
+    """The number to be retried."""
     dead: int = 0
 
 
 class FeedbackSender:
-    """Sends the feedback that is queued. Several may run at once: each row is claimed by one of them.
+    """Sends the queued feedback. Several senders may run at once: each row is claimed by one of them.
 
     Args:
-        store: Where it is queued.
-        client: A `langsmith.Client`; made from the environment by default.
-        outgoing: What may go out of comments and corrections.
-        attempts: After so many refusals it is given up.
-        first_pause: Seconds before the second attempt; every further one waits twice as long, with jitter.
+        store: The workflow store, which has the queue.
+        client: A `langsmith.Client`; created from the environment by default.
+        outgoing: The masking rules for comments and corrections.
+        attempts: The number of refusals after which a feedback is given up.
+        first_pause: The seconds before the second attempt; each further pause is twice as long, with jitter.
     """
 
     def __init__(
@@ -144,10 +144,10 @@ class FeedbackSender:
         self._projects: dict[str, Any] = {}
 
     def send(self, limit: int = 100) -> Sent:
-        """Send what is due.
+        """Send the feedback that is due.
 
         Returns:
-            What came of it. LangSmith's trouble is no error here: it is kept with the row, which is tried again later.
+            The numbers of this round. A failure of LangSmith is not raised: it is stored with the row, which is retried later.
         """
         with self._store.read() as connection:
             now = self._store.now(connection)
@@ -177,7 +177,7 @@ class FeedbackSender:
                 .values(attempts=row.attempts + 1, next_attempt_at=now + _LEASE)
             ).rowcount
         if claimed != 1:
-            return None  # somebody else has it
+            return None  # another sender claimed it
         problem: str | None = None
         try:
             self._post(row)
@@ -228,7 +228,7 @@ class FeedbackSender:
         if self._client is None:
             from langsmith import Client  # noqa: PLC0415 -- few send feedback, and it takes a tenth of a second to import
 
-            # In the foreground: a row counts as sent when LangSmith has said so.
+            # Send synchronously: a row counts as sent once LangSmith has confirmed it.
             self._client = Client(auto_batch_tracing=False)
         return self._client
 

@@ -46,31 +46,31 @@ _registered: frozenset[str] = frozenset()
 
 
 def register_sensitive(names: Iterable[str]) -> None:
-    """Mask these fields in every trace of this process; a workflow does it with those of its contracts when it is compiled."""
+    """Mask these fields in every trace of this process. Compiling a workflow calls this with the sensitive fields of its contracts."""
     global _registered  # noqa: PLW0603 -- every tracer, also one that somebody made himself, must know them
     _registered |= frozenset(names)
 
 
 @dataclasses.dataclass(frozen=True)
 class Outgoing:
-    """What of a workflow may go out into a trace.
+    """The parts of a workflow that may be sent in a trace.
 
-    Fields whose names say that they hold a secret, the sensitive fields of every contract in the process, and texts that look
-    like credentials are masked in any case. A value that was in a masked field is also masked in every text that goes out
-    after it in the same trace, such as an error that quotes it.
+    Always masked are fields whose names indicate a secret, the sensitive fields of every contract in the process, and texts that look
+    like credentials. If a text that is sent later in the same trace contains the value of a masked field, such as an error that quotes
+    it, the value is masked there as well.
     """
 
     sensitive: Collection[str] = ()
-    """More fields to mask: names, wherever they stand, or paths such as `customer.address.zip`."""
+    """More fields to mask: names, at any depth, or paths such as `customer.address.zip`."""
     allow: Collection[str] | None = None
-    """When given, the only fields whose values go out of tool arguments, outputs and workflow data."""
+    """If given, only these fields of tool arguments, outputs and workflow data are sent with their values."""
     conversation: bool = True
-    """Whether the text of the conversation goes out. Without it a trace still shows every step, call and result code."""
+    """Whether the text of the conversation is sent. Without it, a trace still shows every step, call and result code."""
     configurable: Collection[str] = ()
-    """Keys of `configurable` that may show in metadata, beside thread and workflow; LangGraph copies all of them there."""
+    """Keys of `configurable` to show in metadata, in addition to thread and workflow; LangGraph copies all of them there."""
 
     def mask(self, memory: "Memory | None" = None) -> "Mask":
-        """The function that does it, for one trace."""
+        """Return the masking function for one trace."""
         return Mask(self, Memory() if memory is None else memory)
 
 
@@ -78,7 +78,7 @@ _default: Outgoing | None = None
 
 
 def configure(outgoing: Outgoing) -> None:
-    """Say what may go out of every workflow of this process whose tracer was not told otherwise."""
+    """Set the masking rules for all workflows of this process, except those whose tracer has its own."""
     global _default  # noqa: PLW0603 -- tracing is switched on for a process, by its environment, and narrowed down so too
     _default = outgoing
 

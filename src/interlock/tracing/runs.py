@@ -60,7 +60,7 @@ class GraphRun:
             current_trace.reset(token)
 
     def drive(self, chunks: Iterator[Any]) -> Iterator[Any]:
-        """Hand on what the graph gives."""
+        """Yield the graph's chunks, and trace the run."""
         if self.span is None:
             yield from chunks
             return
@@ -79,7 +79,7 @@ class GraphRun:
                     close()
 
     async def adrive(self, chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """Hand on what the graph gives."""
+        """Yield the graph's chunks, and trace the run."""
         if self.span is None:
             async for chunk in chunks:
                 yield chunk

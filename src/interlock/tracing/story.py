@@ -28,9 +28,9 @@ def beginning(metadata: Mapping[str, Any], value: Any) -> str | None:
 
 
 def node_inputs(value: Any) -> dict[str, Any]:
-    """The displayed inputs of a node's run: the essential ones, and not the whole conversation at every step.
+    """The displayed inputs of a node's run: only the essential ones, and not the whole conversation at every step.
 
-    The model's own run has the conversation once per request.
+    The model's own run shows the conversation once per request.
     """
     if not isinstance(value, Mapping):
         return {"input": value}

@@ -14,9 +14,9 @@
 | `interlock.approval.wait` | histogram, s | workflow, tool |
 | `interlock.outbox.lag` | histogram, s | none: from the commit to the publication of an event |
 
-Labels are names of the definition and closed sets, so their number is bounded; a tool that a model made up counts as `unknown`.
+Labels are names from the definition and closed sets, so their number is bounded; a tool name that a model invented counts as `unknown`.
 Spans: `invoke_workflow NAME` for each run of a graph and, below it, `execute_tool NAME`, `state NAME`, `approval NAME`. A span
-ends when its run does, also at an interrupt; what resumes is a new span that is linked to it.
+ends when its run does, also at an interrupt; a resume starts a new span that is linked to it.
 
 Nothing of OpenTelemetry is imported, and nothing is measured, until the program sets a provider or calls `use`.
 """
@@ -98,7 +98,7 @@ def use(*, tracer_provider: Any = None, meter_provider: Any = None) -> None:
 
 
 def listens() -> bool:
-    """Whether spans or metrics go anywhere: `use` was called, or the program gave OpenTelemetry a provider."""
+    """Whether spans or metrics are sent anywhere: `use` was called, or the program set an OpenTelemetry provider."""
     return _active() is not None
 
 
@@ -142,7 +142,7 @@ class GraphSpan:
             yield
 
     def end(self, outcome: str, error: BaseException | None = None) -> None:
-        """End it, and count the run."""
+        """End the span, and count the run."""
         with _harmless():
             active = _active()
             if error is not None:
@@ -244,7 +244,7 @@ def step(facts: Mapping[str, Any], metadata: Mapping[str, Any], value: Any) -> I
 
 
 def answered(facts: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-    """Count a proposal that was answered."""
+    """Count an answered proposal."""
     active = _active()
     if active is None:
         return
@@ -280,7 +280,7 @@ def retried(workflow: str, tool: str) -> None:
 
 
 def decided(workflow: str, tool: str, decision: str, waited: float) -> None:
-    """Count a person's decision, which took so many seconds."""
+    """Count a person's decision, and record the seconds that it took."""
     with _harmless():
         active = _active()
         if active is not None:
@@ -292,7 +292,7 @@ def decided(workflow: str, tool: str, decision: str, waited: float) -> None:
 
 
 def published(lag: float) -> None:
-    """Count an event that went out so many seconds after its transaction committed."""
+    """Record the seconds between the commit of an event and its publication."""
     with _harmless():
         active = _active()
         if active is not None:

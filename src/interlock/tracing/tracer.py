@@ -19,16 +19,16 @@ logger = logger_of("interlock.tracing")
 
 
 class InterlockTracer(LangChainTracer):
-    """LangChain's tracer for LangSmith, with what a workflow needs.
+    """LangChain's tracer for LangSmith, extended for workflows.
 
-    A workflow puts it in place of LangChain's own wherever tracing is on, so there is nothing to do. Give it to
-    `config["callbacks"]` yourself where your own graph is around the workflow: its runs too then record interrupts as what they are.
+    If tracing is enabled, a workflow replaces LangChain's tracer with this one automatically. If the workflow runs inside your own
+    graph, pass it in `config["callbacks"]`, so that the runs of that graph do not record interrupts as errors either.
 
     Args:
-        outgoing: What may go out; secrets and sensitive fields never do.
-        facts: Metadata of every run that has none of these names.
-        withheld: Names of metadata that do not go out: what LangGraph copies from `configurable`.
-        options: As LangChain's tracer takes them, such as `project_name`, `client` and `tags`.
+        outgoing: The masking rules; secrets and sensitive fields are always masked.
+        facts: Metadata for every run, unless the run has the same key already.
+        withheld: The metadata keys to leave out: those that LangGraph copies from `configurable`.
+        options: The options of LangChain's tracer, such as `project_name`, `client` and `tags`.
     """
 
     def __init__(

@@ -38,11 +38,11 @@ def last_reference(store: WorkflowStore, workflow_id: str) -> TraceReference | N
 
 
 def records_of(store: WorkflowStore, identity: str) -> list[AuditRecord]:
-    """The audit records that were written under a trace, or under one of its runs, in the order of their instances' trails.
+    """The audit records that were written in a trace, or in one of its runs, ordered by instance and position in its trail.
 
     Args:
-        store: Where they are.
-        identity: LangSmith's id of a trace or of a run, OpenTelemetry's id of a trace or a span, or Interlock's own trace id.
+        store: The workflow store.
+        identity: LangSmith's id of a trace or run, OpenTelemetry's id of a trace or span, or Interlock's own trace id.
     """
     with store.read() as connection:
         instances = dict.fromkeys(_instances(connection, identity.strip().lower()))

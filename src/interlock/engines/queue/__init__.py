@@ -1,4 +1,4 @@
-"""The queue: Procrastinate's tables in PostgreSQL, written from any transaction of SQLAlchemy's, and worked on by its workers.
+"""The queue: Procrastinate's tables in PostgreSQL. Any SQLAlchemy transaction can enqueue jobs; Procrastinate's workers run them.
 
-Open `enqueuing.py` first. Nothing else of Interlock knows Procrastinate.
+Open `enqueuing.py` first. No other package of Interlock depends on Procrastinate.
 """

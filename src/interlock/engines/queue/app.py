@@ -23,8 +23,8 @@ _PAUSES = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 """The pauses between attempts to record the end of a job while the database is unreachable, in seconds."""
 
 
-class PutBack(Exception):  # noqa: N818 -- Procrastinate is told by exceptions what follows
-    """The job is not over."""
+class PutBack(Exception):  # noqa: N818 -- Procrastinate expects an exception
+    """The job is not finished, and goes back to the queue."""
 
     def __init__(self, decision: retry.RetryDecision) -> None:
         super().__init__("put back")
@@ -32,7 +32,7 @@ class PutBack(Exception):  # noqa: N818 -- Procrastinate is told by exceptions w
 
 
 class NeedsPerson(Exception):  # noqa: N818 -- as above
-    """There are no automatic retries any more."""
+    """The job is not retried automatically any more."""
 
 
 class _Strategy(retry.BaseRetryStrategy):
@@ -172,7 +172,7 @@ async def _note(connector: Any, row: jobs.Job, note: dict[str, Any]) -> None:
 
 
 async def _turn(connector: Any, job: Job, per_tenant: int) -> retry.RetryDecision:
-    """Give a job whose pause is over its turn among the tenant's jobs."""
+    """Assign a job its turn among the tenant's jobs after its pause."""
     row = await connector.execute_query_one_async(
         f"SELECT {TURN.format(tenant='%(tenant)s')} AS turn", tenant=job.tenant
     )

@@ -1,8 +1,8 @@
 """Enqueues a job with one statement, in the transaction that makes the run due.
 
-A job's lock is its tenant and one of a few numbers, derived from the thread. So a thread has one run at a time, and a tenant as many
-as there are numbers. Its priority is a virtual start time: one after the tenant's previous job, and not before the current time. So a
-tenant with ten jobs does not wait for another one's ten thousand (start-time fair queueing).
+A job's lock consists of its tenant and a small number that is derived from the thread. So a thread has one run at a time, and a tenant has
+as many as there are numbers. Its priority is a virtual start time: one after the tenant's previous job, and not before the current
+time. So a tenant with ten jobs does not wait for another tenant's ten thousand (start-time fair queueing).
 """
 
 import hashlib

@@ -16,16 +16,16 @@ from .schema import LATER, TASK
 
 
 class RunStatus(StrEnum):
-    """Where a run stands."""
+    """The status of a run in the queue."""
 
     DUE = "due"
     """It waits for its turn."""
     AGAIN = "again"
-    """It failed, and is tried again later."""
+    """It failed, and waits for a retry."""
     RUNNING = "running"
     DONE = "done"
     PERSON = "person"
-    """It needs a person: the dead-letter list."""
+    """It needs a person (the dead-letter list)."""
     CANCELLED = "cancelled"
 
 
@@ -47,11 +47,11 @@ class QueuedRun:
     job: Job
     status: RunStatus
     attempts: int
-    """How often it failed."""
+    """The number of failures."""
     why: str | None
     """The type and code of its last failure."""
     unknown: bool
-    """Whether an attempt of unknown outcome is to be resolved (`interlock resolve`)."""
+    """Whether it has an attempt of unknown outcome, to be resolved with `interlock resolve`."""
 
 
 def page(
@@ -63,15 +63,15 @@ def page(
     limit: int,
     after: int | None,
 ) -> list[QueuedRun]:
-    """Runs, newest first.
+    """A page of runs, newest first.
 
     Args:
         connection: The connection.
-        status: Their status.
-        workflow: Of which workflow.
-        tenant: Whose.
-        limit: How many at most.
-        after: Those older than the one of this number.
+        status: Only runs with this status.
+        workflow: Only runs of this workflow.
+        tenant: Only runs of this tenant.
+        limit: The maximum number of runs.
+        after: Only runs that are older than the one with this number.
     """
     conditions, values = [f"task_name = '{TASK}'"], dict[str, Any](limit=limit)
     if status is not None:
@@ -93,7 +93,7 @@ def page(
 
 
 def counts(connection: Connection) -> dict[RunStatus, int]:
-    """How many runs are due, are tried again, continue now, and need a person: only those, whose number is small or of interest."""
+    """The number of runs that are due, wait for a retry, are running, or need a person. Finished runs are not counted: there are too many."""
     rows = connection.execute(
         sa.text(
             f"SELECT status::text, priority = {LATER}, count(*) FROM procrastinate_jobs WHERE task_name = '{TASK}' "
@@ -107,10 +107,10 @@ def counts(connection: Connection) -> dict[RunStatus, int]:
 
 
 def load(connection: Connection, number: int) -> QueuedRun:
-    """One run.
+    """Read one run.
 
     Raises:
-        InputError: There is none of this number.
+        InputError: There is no run with this number.
     """
     statement = sa.text(
         f"SELECT id, args, status, priority FROM procrastinate_jobs WHERE task_name = '{TASK}' AND id = :id"
@@ -125,11 +125,11 @@ def load(connection: Connection, number: int) -> QueuedRun:
 
 
 def retry(connection: Connection, number: int, *, per_tenant: int) -> QueuedRun:
-    """Put a run back to those that are due, at once.
+    """Make a run due immediately.
 
     Raises:
-        InputError: There is none of this number.
-        ConflictError: It neither failed nor waits for another attempt nor was cancelled.
+        InputError: There is no run with this number.
+        ConflictError: It has neither failed, nor waits for a retry, nor was cancelled.
     """
     found = load(connection, number)
     statement = sa.text(
@@ -149,11 +149,11 @@ def retry(connection: Connection, number: int, *, per_tenant: int) -> QueuedRun:
 
 
 def cancel(connection: Connection, number: int) -> QueuedRun:
-    """Take a run out of those that are due or need a person; one that continues is not stopped.
+    """Cancel a run that is due or needs a person; a running one is not stopped.
 
     Raises:
-        InputError: There is none of this number.
-        ConflictError: It is still running, or is over.
+        InputError: There is no run with this number.
+        ConflictError: It is running or finished.
     """
     found = load(connection, number)
     statement = sa.text(

@@ -42,18 +42,18 @@ def refuse_others(database: Database, what: str) -> None:
 
 
 def setup(database: Database, *, per_tenant: int | None) -> int:
-    """Create what is not there, once, whichever comes first.
+    """Create missing tables, indexes and settings. Safe to call from several processes at once.
 
     Args:
-        database: On PostgreSQL.
-        per_tenant: How many runs of one tenant may continue at once; None for what was said before, or 8.
+        database: The database; it must be PostgreSQL.
+        per_tenant: The maximum number of concurrent runs per tenant; None for the stored number, or 8.
 
     Returns:
-        How many runs of one tenant may continue at once.
+        The maximum number of concurrent runs per tenant.
 
     Raises:
-        InputError: Jobs wait that were spread over another number.
-        StoreError: Procrastinate is not installed, or its tables are those of a release before 3.
+        InputError: Jobs wait that were enqueued with another number.
+        StoreError: Procrastinate is not installed, or its tables are from a release before 3.
     """
     try:
         from procrastinate.schema import SchemaManager  # noqa: PLC0415 -- an extra

@@ -1,4 +1,4 @@
-"""The metadata of a request (`_meta`), under our own names."""
+"""The metadata of a request (`_meta`), under Interlock's own names."""
 
 from ..tools.canonical import JsonObject
 from ..tools.context import ToolContext
@@ -7,19 +7,19 @@ from ..tools.trace_reference import current_trace
 PREFIX = "io.github.langgraph-interlock/"
 """The project's own namespace, as in the MCP registry. Keys of `_meta` are a prefix, a slash and a name."""
 IDEMPOTENCY_KEY = f"{PREFIX}idempotencyKey"
-"""The same at every attempt of one call."""
+"""The idempotency key, which is the same at every attempt of one call."""
 WORKFLOW_ID = f"{PREFIX}workflowId"
 AUDIT_REF = f"{PREFIX}auditRef"
-"""Of the record that the attempt is written down in."""
+"""The id of the audit record of the attempt."""
 TRACEPARENT = "traceparent"
 """W3C's trace context, whose name the protocol reserves."""
 
 
 def meta_of(context: ToolContext) -> JsonObject:
-    """Give the `_meta` of a call: what a server needs to recognize a repeated call, and a person to find its record.
+    """The `_meta` of a call, with which a server can recognize a repeated call, and a person can find its record.
 
     Args:
-        context: Of the attempt.
+        context: The context of the attempt.
     """
     meta: JsonObject = {
         IDEMPOTENCY_KEY: str(context.idempotency_key),

@@ -1,4 +1,4 @@
-"""The official SDK, which comes with an extra."""
+"""The official SDK, which is installed with an extra."""
 
 import importlib
 from types import ModuleType
@@ -7,7 +7,7 @@ from ..tools.errors import InterlockError
 
 
 def require_sdk(name: str = "mcp") -> ModuleType:
-    """Import a module of the SDK. The import takes seconds, so it happens when something is connected or served.
+    """Import a module of the SDK on first use, because the import takes seconds.
 
     Args:
         name: The module, such as ``mcp.client.stdio``.

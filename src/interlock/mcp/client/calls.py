@@ -34,12 +34,12 @@ class ToolCalls:
         """Call the tool and wait for its answer.
 
         Args:
-            arguments: Of the call.
-            ctx: Of the attempt; None outside of a workflow.
+            arguments: The arguments of the call.
+            ctx: The context of the attempt; None outside of a workflow.
 
         Raises:
-            Refused: The tool's own no; or nothing was sent.
-            AnswerLost: Whether it was carried out is not known.
+            Refused: The tool refused the call, or nothing was sent.
+            AnswerLost: It is unknown whether the call was executed.
         """
         try:
             return self._answered(BACKGROUND.run(self._sent(arguments, ctx)), ctx)
@@ -50,8 +50,8 @@ class ToolCalls:
         """As `call`, asynchronously.
 
         Args:
-            arguments: Of the call.
-            ctx: Of the attempt; None outside of a workflow.
+            arguments: The arguments of the call.
+            ctx: The context of the attempt; None outside of a workflow.
         """
         try:
             return self._answered(await BACKGROUND.arun(self._sent(arguments, ctx)), ctx)
@@ -74,7 +74,7 @@ class ToolCalls:
         return output
 
     def _not_sent(self, error: ServerUnavailable | DefinitionMismatch, ctx: ToolContext | None) -> Exception:
-        """Raise that nothing was done, unless an earlier attempt of the same call may have had its effect."""
+        """The error for a call that was not sent: nothing was done, unless an earlier attempt of the same call may have had its effect."""
         attempt = 1 if ctx is None else ctx.attempt
         if self.kind is ToolKind.READ:
             attempts = 1 if self.retry is None else self.retry.attempts

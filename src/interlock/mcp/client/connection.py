@@ -30,7 +30,7 @@ class Times:
 
     call: float = 30.0
     connect: float = 30.0
-    """To start or reach the server, to agree on a version, and to list its tools: apart from the call itself."""
+    """The time to start or reach the server, to agree on a protocol version, and to list its tools; the call itself is not included."""
     recheck: float = 0.0
     """The validity of a listing if the server does not say; by default 0, so each call requests it again."""
 
@@ -39,12 +39,12 @@ class Connection:
     """The connection of this process to one server. Everything here runs on the background loop."""
 
     def __init__(self, server: str, target: Target, times: Times) -> None:
-        """Say where the server is.
+        """Create a connection, which connects at its first use.
 
         Args:
-            server: What it is called.
-            target: Where it is.
-            times: How long things may take.
+            server: The name of the server.
+            target: The address or the command of the server.
+            times: The timeouts.
         """
         self.server = server
         self.secrets = Secrets()
@@ -54,10 +54,10 @@ class Connection:
         self._lock = asyncio.Lock()
 
     async def list_tools(self) -> Listing:
-        """Ask for the server's tools, now.
+        """Request the current list of the server's tools.
 
         Raises:
-            ServerUnavailable: It cannot be reached, or gives no usable answer.
+            ServerUnavailable: The server cannot be reached, or gives no usable answer.
         """
         session = await self._ready()
         assert session.listing is not None  # noqa: S101 -- a session that is ready has listed
@@ -70,23 +70,23 @@ class Connection:
         arguments: JsonObject,
         meta: JsonObject,
     ) -> JsonObject:
-        """Check that the tool is still the one that was reviewed, and call it.
+        """Check that the tool is still the reviewed one, and call it.
 
         Args:
             locked: The tool as it was reviewed.
             identity: The server as it was reviewed.
-            arguments: Of the call.
+            arguments: The arguments of the call.
             meta: The request's `_meta`.
 
         Returns:
-            The server's result, as JSON, without credentials in it.
+            The server's result, as JSON, with credentials masked.
 
         Raises:
-            ServerUnavailable: Nothing was sent, or the server did not take it up.
-            DefinitionMismatch: The tool is not the one that was reviewed. Nothing was sent.
-            Refused: The server did not know the tool or its arguments, or wants further input.
+            ServerUnavailable: Nothing was sent, or the server did not accept the call.
+            DefinitionMismatch: The tool is not the reviewed one. Nothing was sent.
+            Refused: The server did not know the tool or its arguments, or requests further input.
             OutOfTimeError: No answer came in time.
-            AnswerLost: It was sent, and no usable answer came.
+            AnswerLost: The call was sent, and no usable answer came.
         """
         for is_last in (False, True):
             session = await self._ready()
@@ -219,11 +219,11 @@ class Connection:
         return self.lost(name, f"the server answered with the error {code}")
 
     def lost(self, name: str, why: str) -> AnswerLost:
-        """Give the error for a call of which it is not known whether it was carried out.
+        """The error for a call of which it is unknown whether it was executed.
 
         Args:
             name: The tool's name.
-            why: What happened, after "and".
+            why: The reason, as the end of a sentence after "and".
         """
         return AnswerLost(
             f"The call of {name} went to the MCP server {self.server}, and {why}. It is unknown whether the call was executed. Check "

@@ -18,12 +18,12 @@ LARGEST_ANSWER = 64_000_000
 
 
 def http_client(target: UrlTarget, secrets: Secrets, *, connect_timeout: float) -> "httpx2.AsyncClient":
-    """Make the client.
+    """Create the client.
 
     Args:
-        target: Where the server is.
-        secrets: Learns the credentials, so that they can be masked wherever they are quoted.
-        connect_timeout: Seconds in which a connection has to stand. How long a call may take is for its caller to say.
+        target: The address of the server.
+        secrets: Receives the credentials, so that they are masked wherever they are quoted.
+        connect_timeout: The seconds within which a connection must be established. The caller limits the duration of calls.
     """
     sdk = require_sdk("httpx2")
     client: httpx2.AsyncClient = sdk.AsyncClient(

@@ -15,10 +15,10 @@ class PerProcess(Generic[C]):
     """A connection that each process creates on first use."""
 
     def __init__(self, make: Callable[[], C]) -> None:
-        """Say how it is made.
+        """Set the factory.
 
         Args:
-            make: Makes one.
+            make: Creates the connection of a process.
         """
         self._make = make
         self._lock = threading.Lock()
@@ -27,12 +27,12 @@ class PerProcess(Generic[C]):
 
     @property
     def made(self) -> C | None:
-        """The one of this process, where there is one."""
+        """The connection of this process; None if it was not used yet."""
         return self._made if self._pid == os.getpid() else None
 
     @property
     def mine(self) -> C:
-        """The one of this process."""
+        """The connection of this process, which is created on first use."""
         with self._lock:
             if self._made is None or self._pid != os.getpid():
                 self._made, self._pid = self._make(), os.getpid()

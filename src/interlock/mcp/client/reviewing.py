@@ -26,16 +26,16 @@ class Review:
 
 
 def review(lock: LockFile, servers: Iterable[MCPTools], *, path: str) -> Review:
-    """Reach servers, and compare what they list with the lock file.
+    """Connect to servers, and compare their tools with the lock file.
 
     Args:
-        lock: What was locked.
-        servers: The servers that are reached.
-        path: Where the lock file is, for errors.
+        lock: The lock file.
+        servers: The servers.
+        path: The path of the lock file, for errors.
 
     Raises:
-        LockFileError: One of them is not locked.
-        ServerUnavailable: One of them cannot be reached.
+        LockFileError: A server is not in the lock file.
+        ServerUnavailable: A server cannot be reached.
     """
     listings: dict[str, Listing] = {}
     changes: list[Change] = []
@@ -51,19 +51,19 @@ def review(lock: LockFile, servers: Iterable[MCPTools], *, path: str) -> Review:
 def locked(
     lock: LockFile, servers: Iterable[MCPTools], *, only: Iterable[str] | None = None
 ) -> tuple[LockFile, tuple[Change, ...]]:
-    """Reach servers, and lock what they list.
+    """Connect to servers, and lock their tools.
 
     Args:
-        lock: What was locked before.
-        servers: The servers that are locked.
-        only: The tools that are locked; by default all.
+        lock: The current lock file.
+        servers: The servers to lock.
+        only: The tools to lock; by default all.
 
     Returns:
-        The new lock file, and what is different in it.
+        The new lock file, and the changes in it.
 
     Raises:
         LockFileError: A server lists a name twice, or does not list one of `only`.
-        ServerUnavailable: One of them cannot be reached.
+        ServerUnavailable: A server cannot be reached.
     """
     changes: list[Change] = []
     for tools in servers:

@@ -15,15 +15,15 @@ class Sending:
     status: int | None = None
     """The HTTP status of the answer."""
     problem: ServerUnavailable | None = None
-    """Why it was not sent at all."""
+    """Why the request was not sent at all."""
 
     def note(
         self, *, status: int | None = None, unsent: bool = False, problem: ServerUnavailable | None = None
     ) -> None:
-        """Note what became of the last try; one request may take several, as when a token has to be renewed.
+        """Record the result of the last try; one request may take several, for example to renew a token.
 
         Args:
-            status: Of HTTP's answer.
+            status: The HTTP status of the answer.
             unsent: Whether the server was not reached.
             problem: Why it was not tried.
         """

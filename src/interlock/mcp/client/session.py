@@ -29,13 +29,13 @@ class Session:
     """A connection to a server, from its handshake to its end."""
 
     def __init__(self, server: str, target: Target, secrets: Secrets, *, connect_timeout: float) -> None:
-        """Say what is to be connected.
+        """Create a session; `connect` opens it.
 
         Args:
-            server: What the server is called.
-            target: Where it is.
-            secrets: Learns the credentials.
-            connect_timeout: Seconds in which the server has to be started and to have answered.
+            server: The name of the server.
+            target: The address or the command of the server.
+            secrets: Receives the credentials, so that they are masked.
+            connect_timeout: The seconds within which the server must have started and answered.
         """
         self.server = server
         self.in_use = 0
@@ -58,14 +58,14 @@ class Session:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it is connected, as far as is known."""
+        """Whether it is connected, as far as this process knows."""
         return self._client is not None and not self._ended and not self._retired
 
     async def connect(self) -> None:
-        """Start the server or reach it, and agree on a protocol version.
+        """Start or reach the server, and agree on a protocol version.
 
         Raises:
-            ServerUnavailable: That did not happen within the connect timeout. No call was sent.
+            ServerUnavailable: This failed, or exceeded the connect timeout. No call was sent.
         """
         connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         sending = Sending()
@@ -91,11 +91,11 @@ class Session:
             raise self._unavailable(_why(error, sending)) from None  # the text of the error may quote the request
 
     async def list_tools(self, *, trust: float, ttl_cap: float | None) -> Listing:
-        """Ask for the server's tools.
+        """Request the server's tools.
 
         Args:
-            trust: Seconds that a listing holds where the server does not say.
-            ttl_cap: Seconds that it holds at most, whatever the server says.
+            trust: The validity of the listing in seconds, if the server does not say.
+            ttl_cap: The maximum validity in seconds, whatever the server says.
 
         Raises:
             ServerUnavailable: There was no usable answer within the connect timeout.
@@ -139,10 +139,10 @@ class Session:
             name: The tool's name.
             arguments: Its arguments.
             meta: The request's `_meta`.
-            within: Seconds in which it has to be answered.
+            within: The seconds within which an answer must come.
 
         Raises:
-            Exception: Whatever the SDK raises.
+            Exception: The exceptions of the SDK.
         """
         types = require_sdk("mcp_types")
         pydantic = require_sdk("pydantic")

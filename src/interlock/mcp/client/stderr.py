@@ -18,11 +18,11 @@ class Errors:
     """Reads the pipe of a server's standard error."""
 
     def __init__(self, server: str, secrets: Secrets) -> None:
-        """Begin to remember.
+        """Create a reader; `open` opens the pipe.
 
         Args:
-            server: What the server is called.
-            secrets: What is masked in all that it writes.
+            server: The name of the server.
+            secrets: The values to mask in its output.
         """
         self._server = server
         self._secrets = secrets
@@ -33,7 +33,7 @@ class Errors:
         """Open the pipe.
 
         Returns:
-            The end that the server writes to. It is closed by whoever started the server.
+            The end to which the server writes. The code that starts the server has to close it.
         """
         reading, writing = os.pipe()
         loop = asyncio.get_running_loop()

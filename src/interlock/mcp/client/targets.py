@@ -15,26 +15,26 @@ from ...tools.errors import ContractError, ServerUnavailable
 from ...tools.redaction import MASK, Secrets, is_secret, redact
 
 Credential: TypeAlias = str | Callable[[], Any]
-"""A value, or a function without arguments that gives it when it is needed; it may be async."""
+"""A value, or a function without arguments that returns it on demand; it may be async."""
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 class FromEnvironment:
-    """A credential that is read from an environment variable of this process each time that it is needed."""
+    """A credential that is read from an environment variable of this process on each use."""
 
     def __init__(self, variable: str, form: str = "{}") -> None:
-        """Name the variable.
+        """Set the variable.
 
         Args:
             variable: Its name.
-            form: What the value is put into, such as ``Bearer {}``.
+            form: A format for the value, such as ``Bearer {}``.
         """
         self.variable = variable
         self.form = form
 
     def __call__(self) -> str:
-        """Give the value.
+        """Return the value.
 
         Raises:
             ServerUnavailable: The variable is not set.
@@ -52,28 +52,28 @@ class FromEnvironment:
 
 
 def from_environment(variable: str, form: str = "{}") -> FromEnvironment:
-    """Take a credential from an environment variable, when it is needed.
+    """Read a credential from an environment variable, on each use.
 
     Args:
         variable: Its name.
-        form: What the value is put into, such as ``Bearer {}``.
+        form: A format for the value, such as ``Bearer {}``.
 
     Returns:
-        What ``env=`` and ``headers=`` of `MCPTools` take.
+        A value for ``env=`` and ``headers=`` of `MCPTools`.
     """
     return FromEnvironment(variable, form)
 
 
 async def resolved(name: str, credential: Credential, secrets: Secrets) -> str:
-    """Give the value of a variable or header.
+    """Return the value of a variable or header.
 
     Args:
-        name: What it is called.
+        name: The name of the variable or header.
         credential: A value or a function.
-        secrets: Learns the value where it is secret: it comes from a function, or its name says so. A plain setting is none.
+        secrets: Receives the value if it is secret: if a function returned it, or its name suggests a credential.
 
     Raises:
-        ServerUnavailable: It cannot be had. The message does not quote it.
+        ServerUnavailable: The value cannot be determined. The message does not quote it.
     """
     if isinstance(credential, str):
         if _names_secret(name):
@@ -101,7 +101,7 @@ async def resolved(name: str, credential: Credential, secrets: Secrets) -> str:
 
 @dataclass(frozen=True)
 class CommandTarget:
-    """A server that is started as a process, and spoken to over its standard input and output."""
+    """A server that is started as a process, with MCP over its standard input and output."""
 
     command: str
     args: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ class CommandTarget:
     cwd: str | None = None
 
     def to_json(self) -> JsonObject:
-        """Give it as the lock file holds it: without values of the environment, and without what looks like a credential."""
+        """Convert it to its form in the lock file: without environment values and credentials."""
         return {"command": self.command, "args": [*_masked(self.args)], "env": _sources(self.env)}
 
 
@@ -123,7 +123,7 @@ class UrlTarget:
     """An `Auth` of httpx2, such as the SDK's OAuth providers."""
 
     def to_json(self) -> JsonObject:
-        """Give it as the lock file holds it."""
+        """Convert it to its form in the lock file."""
         return {"url": self.url, "headers": _sources(self.headers)}
 
 
@@ -139,18 +139,18 @@ def target_of(
     headers: Mapping[str, Credential] | None = None,
     auth: Any = None,
 ) -> Target:
-    """Read where a server is.
+    """Parse the target of a server.
 
     Args:
-        server: What it is called, for errors.
-        target: A URL; or a command, as one text or as its words.
-        env: Variables for the process of a command.
-        cwd: The folder in which a command is run.
+        server: The name of the server, for errors.
+        target: A URL; or a command, as one text or as a list of words.
+        env: Environment variables for the process of a command.
+        cwd: The working directory of a command.
         headers: Headers of each request to a URL.
         auth: An `Auth` of httpx2 for a URL.
 
     Raises:
-        ContractError: It cannot be read, or a credential stands where it would be shown.
+        ContractError: The target is invalid, or contains a credential where it would be shown.
     """
     if isinstance(target, str) and re.match(r"https?://", target, re.IGNORECASE):
         if env or cwd:
@@ -169,14 +169,14 @@ def target_of(
 
 
 def target_from_json(server: str, data: Mapping[str, Any]) -> Target:
-    """Read a target as the lock file holds it; its credentials are those that come from the environment.
+    """Parse a target from the lock file; its credentials come from the environment.
 
     Args:
-        server: What it is called.
-        data: What the lock file has.
+        server: The name of the server.
+        data: The target in the lock file.
 
     Raises:
-        ContractError: It is not whole: it had credentials that come from elsewhere.
+        ContractError: It is incomplete, because its credentials do not come from the environment.
     """
     sources = data.get("headers") or data.get("env") or {}
     lost = sorted(name for name, source in sources.items() if not isinstance(source, dict) or "variable" not in source)

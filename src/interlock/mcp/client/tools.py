@@ -29,7 +29,7 @@ logger = logger_of("interlock.mcp")
 class MCPTools:
     """The tools of one MCP server, as contracts that are made from the lock file alone.
 
-    What a server says is not believed. A tool is a command that is at most once until this code says otherwise, and the server's hints
+    The server's own claims are not trusted. Each tool is an at-most-once command unless this code declares otherwise; the server's hints
     can only make it stricter. The server is started or reached at the first call; one session serves all calls of this process.
 
     Example:
@@ -55,29 +55,29 @@ class MCPTools:
         headers: Mapping[str, Credential] | None = None,
         auth: Any = None,
     ) -> None:
-        """Say where the server is, and what its tools are.
+        """Configure the server and its tools, without connecting.
 
         Args:
-            name: What the server is called here and in the lock file: a lower-case word. It begins the canonical names of its tools.
-            target: The URL of a server; or the command that starts one, as one text or as its words.
-            lock: The lock file.
-            reads: Names of tools that change nothing. A tool that its server marks ``readOnlyHint: false`` is none.
-            idempotent: Names of tools that are safe to repeat under the idempotency key of the request's `_meta`, or by themselves. A tool
-                that its server marks ``idempotentHint: false`` is none.
-            unknown_when: Error codes of results after which it is not known whether something happened, or a function of the result.
-            timeout: How long one call may take, in seconds or as a timedelta.
-            connect_timeout: How long it may take to start or reach the server and to list its tools.
-            recheck: How long a listing of the server holds where the server does not say. By default it is asked for before each call.
-            retry: How reads and idempotent commands are repeated.
-            prefix: Stands before the names that the model calls the tools by, where two servers have tools of one name.
-            env: Variables for the process of a command, beside the few that a program needs: values, or functions that give them, such
-                as `from_environment`.
-            cwd: The folder in which a command is run.
-            headers: Headers of each request to a URL: values, or functions that give them.
+            name: The name of the server here and in the lock file: a lower-case word. It is the prefix of the tools' canonical names.
+            target: The URL of a server; or the command that starts one, as one text or as a list of words.
+            lock: The path of the lock file.
+            reads: The names of tools that change nothing. The server must not annotate them with ``readOnlyHint: false``.
+            idempotent: The names of tools that are safe to repeat, under the idempotency key of the request's `_meta` or in any case. The
+                server must not annotate them with ``idempotentHint: false``.
+            unknown_when: The error codes after which the effect of a call is unknown, or a function of the result that decides this.
+            timeout: The maximum duration of one call, in seconds or as a timedelta.
+            connect_timeout: The maximum time to start or reach the server and to list its tools.
+            recheck: The validity of a listing if the server does not say. By default, each call requests it again.
+            retry: The retry policy of reads and idempotent commands.
+            prefix: A prefix for the tool names that the model sees, if several servers have tools of the same name.
+            env: Environment variables for the process of a command, in addition to a few standard ones: values, or functions that return
+                them, such as `from_environment`.
+            cwd: The working directory of a command.
+            headers: Headers of each request to a URL: values, or functions that return them.
             auth: An `Auth` of httpx2 for a URL, such as the SDK's OAuth providers.
 
         Raises:
-            ContractError: Something of it cannot be used; the message says how to fix it.
+            ContractError: An argument is invalid; the message says how to fix it.
         """
         if not TOOL_NAME.fullmatch(name) or "." in name:
             raise ContractError(
@@ -106,12 +106,12 @@ class MCPTools:
     def at(
         cls, name: str, target: Target, *, lock: str | Path = LOCK_FILE, connect_timeout: float = 30.0
     ) -> "MCPTools":
-        """Make one for a server whose target was read already: for reviews of what the lock file has.
+        """Create it for a target that was already parsed, for reviews of the lock file.
 
         Args:
-            name: What the server is called.
-            target: Where it is.
-            lock: The lock file.
+            name: The name of the server.
+            target: The target.
+            lock: The path of the lock file.
             connect_timeout: As for the class.
         """
         if isinstance(target, CommandTarget):
@@ -125,14 +125,14 @@ class MCPTools:
         return f"<MCPTools {self.name}>"
 
     def contracts(self, only: Iterable[str] | None = None) -> list[ToolContract]:
-        """Make contracts of the tools. The server is not reached.
+        """Make contracts of the tools, without connecting to the server.
 
         Args:
-            only: The names of those that are wanted; all that are locked by default.
+            only: The names of the wanted tools; by default all locked ones.
 
         Raises:
-            LockFileError: The lock file is not there, is damaged, or does not have the server.
-            ContractError: A tool cannot be a contract, or a name is none of a locked tool.
+            LockFileError: The lock file is missing or damaged, or does not contain the server.
+            ContractError: A tool cannot be a contract, or a name is not that of a locked tool.
         """
         locked = self.locked()
         wanted = [*locked.tools] if only is None else [*only]
@@ -148,11 +148,11 @@ class MCPTools:
         sensitive: Iterable[str] = (),
         answers: Answers | AnswersName | None = None,
     ) -> ToolContract:
-        """Make the contract of one tool. The server is not reached.
+        """Make the contract of one tool, without connecting to the server.
 
         Args:
             tool: Its name at the server.
-            check: As in `command`; it can ask for arguments by name, and for all of them as ``arguments``.
+            check: As in `command`; its parameters are arguments by name, or ``arguments`` for all of them.
             preview: As `check`.
             sensitive: As in `command`.
             answers: As in `read`.
@@ -168,10 +168,10 @@ class MCPTools:
         )
 
     def listing(self) -> Listing:
-        """Ask the server for its tools as they are now: for reviews.
+        """Request the current list of the server's tools, for reviews.
 
         Raises:
-            ServerUnavailable: It cannot be reached, or gives no usable answer.
+            ServerUnavailable: The server cannot be reached, or gives no usable answer.
         """
         return BACKGROUND.run(self._connection.mine.list_tools())
 
@@ -180,7 +180,7 @@ class MCPTools:
         return await BACKGROUND.arun(self._connection.mine.list_tools())
 
     def close(self) -> None:
-        """End the session of this process; the next call begins another one."""
+        """End the session of this process; the next call starts a new one."""
         if (connection := self._connection.made) is not None:
             BACKGROUND.run(connection.close())
 
@@ -190,10 +190,10 @@ class MCPTools:
             await BACKGROUND.arun(connection.close())
 
     def locked(self) -> LockedServer:
-        """Give what is locked of the server. The server is not reached.
+        """Return the locked definition of the server, without connecting to it.
 
         Raises:
-            LockFileError: The lock file is not there, is damaged, or does not have the server.
+            LockFileError: The lock file is missing or damaged, or does not contain the server.
         """
         return LockFile.load(self.lock).server(self.name, self.lock)
 
@@ -256,7 +256,7 @@ class MCPTools:
 
 
 def _stricter(definition: ToolDefinition, kind: ToolKind) -> ToolAnnotations | None:
-    """The hints that are passed on: only warnings."""
+    """The server's hints that are passed on: only those that are warnings."""
     return ToolAnnotations(
         destructive_hint=True if definition.hint("destructiveHint") is True and kind is ToolKind.COMMAND else None,
         open_world_hint=True if definition.hint("openWorldHint") is True else None,

@@ -1,4 +1,4 @@
-"""The lock file: the reviewed definitions of a server's tools, and their later changes in words.
+"""The lock file: the reviewed definitions of servers' tools, and descriptions of later changes.
 
 Nothing here connects to a server. Open `definitions.py` first.
 """

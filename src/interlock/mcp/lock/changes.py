@@ -23,32 +23,32 @@ _PARTS = {
 
 
 class ChangeKind(StrEnum):
-    """What happened to a tool or a server."""
+    """The kind of a change to a tool or a server."""
 
     CHANGED = "changed"
     VANISHED = "vanished"
     SHADOWED = "shadowed"
-    """Something else goes by its name."""
+    """Another tool has its name."""
     ADDED = "added"
     SERVER = "server"
-    """The server says something else of itself."""
+    """The server identifies itself differently."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change, in words."""
+    """One change, as text."""
 
     kind: ChangeKind
     server: str
     tool: str | None
     words: tuple[str, ...]
-    """Each says one difference. They quote the server, so they are for people who review and never for a model."""
+    """The differences. They quote the server, so they are for reviewers and never for a model."""
     parts: tuple[str, ...] = ()
-    """Which parts of the definition changed, in our own words alone."""
+    """The changed parts of the definition, in Interlock's own words."""
 
     @property
     def summary(self) -> str:
-        """What happened, without a word of the server's own: a model may read it."""
+        """The change in Interlock's own words, without quotes from the server, so that a model may read it."""
         match self.kind:
             case ChangeKind.CHANGED:
                 return f"{' and '.join(self.parts)} changed"
@@ -63,25 +63,25 @@ class Change:
 
     @property
     def text(self) -> str:
-        """All of it in one sentence."""
+        """The whole change as one sentence."""
         name = f"{self.server}: {self.tool}" if self.tool else self.server
         return f"{name} {self.kind.value}: {'; '.join(self.words)}"
 
     def to_json(self) -> JsonObject:
-        """Give it as data."""
+        """Convert it to JSON data."""
         return {"kind": self.kind.value, "server": self.server, "tool": self.tool, "changes": [*self.words]}
 
 
 def tool_changes(server: str, locked: ToolDefinition, listing: Listing) -> Change | None:
-    """Compare one locked tool with what the server lists now.
+    """Compare one locked tool with the server's current listing.
 
     Args:
-        server: What the server is called in the lock file.
+        server: The name of the server in the lock file.
         locked: The tool as it was reviewed.
-        listing: What the server lists.
+        listing: The current listing.
 
     Returns:
-        What changed; None where nothing did.
+        The change; None if there is none.
     """
     found = listing.named(locked.name)
     if not found:
@@ -103,13 +103,13 @@ def tool_changes(server: str, locked: ToolDefinition, listing: Listing) -> Chang
 def server_changes(
     server: str, locked: ServerIdentity, tools: Mapping[str, ToolDefinition], listing: Listing
 ) -> list[Change]:
-    """Compare all that is locked of a server with what it lists now: for reviews.
+    """Compare all locked definitions of a server with its current listing, for reviews.
 
     Args:
-        server: What the server is called in the lock file.
-        locked: What it said of itself.
+        server: The name of the server in the lock file.
+        locked: The locked identity of the server.
         tools: Its tools as they were reviewed, by name.
-        listing: What it lists now.
+        listing: The current listing.
     """
     found: list[Change] = []
     if words := [*identity_words(locked, listing.server)]:
@@ -122,7 +122,7 @@ def server_changes(
 
 
 def identity_words(locked: ServerIdentity, now: ServerIdentity) -> Iterator[str]:
-    """Say what a server says differently of itself."""
+    """Describe the changes in a server's identity."""
     for what, before, after in (
         ("name", locked.name, now.name),
         ("version", locked.version, now.version),
@@ -133,7 +133,7 @@ def identity_words(locked: ServerIdentity, now: ServerIdentity) -> Iterator[str]
 
 
 def shadows(listings: Mapping[str, Mapping[str, ToolDefinition]]) -> list[Change]:
-    """Find names that several servers have: what one of them adds may be taken for the tool of another.
+    """Find names that several servers have, because the new tool of one server may be mistaken for that of another.
 
     Args:
         listings: The tools of every server, by name.

@@ -21,14 +21,14 @@ class ToolDefinition:
     description: str | None = None
     output_schema: JsonObject | None = None
     annotations: JsonObject = field(default_factory=dict)
-    """The server's hints. They are not believed; see `hint`."""
+    """The server's hints, which are not trusted; see `hint`."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "ToolDefinition":
-        """Read a definition in the form of the protocol; what is not part of one is left out.
+        """Parse a definition in the form of the protocol; other keys are dropped.
 
         Args:
-            data: With ``name`` and ``inputSchema``, and whatever else the server says.
+            data: A mapping with ``name``, ``inputSchema`` and further keys.
         """
         return cls(
             name=data["name"],
@@ -40,7 +40,7 @@ class ToolDefinition:
         )
 
     def to_json(self) -> JsonObject:
-        """Give the definition in the form of the protocol."""
+        """Convert the definition to the form of the protocol."""
         found: dict[str, Any] = {"name": self.name, "inputSchema": self.input_schema}
         for key, value in (
             ("title", self.title),
@@ -54,18 +54,18 @@ class ToolDefinition:
 
     @property
     def digest(self) -> str:
-        """A digest of all of it."""
+        """A digest of the whole definition."""
         return digest(self.to_json())
 
     def hint(self, name: str) -> bool | None:
-        """Give one of the server's hints; None where it is not said, or is no yes or no."""
+        """Return one of the server's hints; None if it is missing or not a boolean."""
         said = self.annotations.get(name)
         return said if isinstance(said, bool) else None
 
 
 @dataclass(frozen=True)
 class ServerIdentity:
-    """Which server it is, as far as it says so itself."""
+    """The identity of a server, as the server itself states it."""
 
     name: str | None = None
     version: str | None = None
@@ -74,23 +74,23 @@ class ServerIdentity:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "ServerIdentity":
-        """Read it as the lock file holds it."""
+        """Parse its form in the lock file."""
         return cls(data.get("name"), data.get("version"), data.get("protocolVersion"))
 
     def to_json(self) -> JsonObject:
-        """Give it as the lock file holds it."""
+        """Convert it to its form in the lock file."""
         return {"name": self.name, "version": self.version, "protocolVersion": self.protocol}
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a server said of itself and of its tools at one time."""
+    """The identity and the tools of a server at one time."""
 
     server: ServerIdentity
     tools: tuple[ToolDefinition, ...]
 
     def named(self, name: str) -> list[ToolDefinition]:
-        """Give all definitions under a name. An honest server has at most one."""
+        """Return all definitions with a name. An honest server has at most one."""
         return [tool for tool in self.tools if tool.name == name]
 
     @property
@@ -101,7 +101,7 @@ class Listing:
 
 
 def by_name(tools: Iterable[ToolDefinition]) -> dict[str, ToolDefinition]:
-    """Give the definitions by their names."""
+    """Return the definitions by their names."""
     return {tool.name: tool for tool in tools}
 
 

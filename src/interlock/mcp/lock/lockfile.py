@@ -12,9 +12,9 @@ from ...tools.sinks import whole_file
 from .definitions import Listing, ServerIdentity, ToolDefinition, by_name
 
 FORMAT = 1
-"""The version of the file's own form."""
+"""The version of the file's format."""
 LOCK_FILE = "mcp.lock.json"
-"""What it is called unless somebody says otherwise."""
+"""The default name of the file."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class LockedTool:
 
     definition: ToolDefinition
     version: int = 1
-    """The version of its contract: one more each time that a change of the definition was locked."""
+    """The version of its contract, which increases each time a change of the definition is locked."""
 
     def to_json(self) -> JsonObject:
-        """Give it as the lock file holds it."""
+        """Convert it to its form in the lock file."""
         return {"version": self.version, "digest": self.definition.digest, "definition": self.definition.to_json()}
 
 
@@ -35,7 +35,7 @@ class LockedServer:
     """One server as it was reviewed."""
 
     target: JsonObject
-    """How it is reached, without credentials."""
+    """The target without credentials."""
     server: ServerIdentity
     tools: Mapping[str, LockedTool] = field(default_factory=dict)
 
@@ -45,7 +45,7 @@ class LockedServer:
         return {name: tool.definition for name, tool in self.tools.items()}
 
     def to_json(self) -> JsonObject:
-        """Give it as the lock file holds it."""
+        """Convert it to its form in the lock file."""
         return {
             "target": self.target,
             "server": self.server.to_json(),
@@ -55,7 +55,7 @@ class LockedServer:
 
 @dataclass(frozen=True)
 class LockFile:
-    """What was reviewed of all servers."""
+    """The reviewed definitions of all servers."""
 
     servers: Mapping[str, LockedServer] = field(default_factory=dict)
 
@@ -64,11 +64,11 @@ class LockFile:
         """Read a lock file.
 
         Args:
-            path: Where it is.
-            missing_is_empty: Whether a file that is not there is taken for an empty one: when the first server is locked.
+            path: Its path.
+            missing_is_empty: Whether a missing file counts as an empty one, for locking the first server.
 
         Raises:
-            LockFileError: It is not there, cannot be read, or its digests are not those of its definitions.
+            LockFileError: The file is missing or unreadable, or its digests do not match its definitions.
         """
         try:
             text = Path(path).read_text("utf-8")
@@ -91,7 +91,7 @@ class LockFile:
             ) from error
 
     def text(self) -> str:
-        """Give the text of the file: sorted and indented, so that a review shows what changed and nothing else."""
+        """Return the text of the file, sorted and indented, so that a diff shows only the changes."""
         whole = {
             "lockVersion": FORMAT,
             "servers": {name: server.to_json() for name, server in sorted(self.servers.items())},
@@ -113,11 +113,11 @@ class LockFile:
             ) from error
 
     def server(self, name: str, path: str | Path) -> LockedServer:
-        """Give what is locked of a server.
+        """Return the locked definition of a server.
 
         Args:
-            name: What it is called in the file.
-            path: Where the file is, for the error.
+            name: The name of the server in the file.
+            path: The path of the file, for the error.
 
         Raises:
             LockFileError: The server is not locked.
@@ -133,13 +133,13 @@ class LockFile:
     def with_listing(
         self, name: str, target: JsonObject, listing: Listing, *, only: frozenset[str] | None = None
     ) -> "LockFile":
-        """Give the file with a server locked as it is now.
+        """Return the file with the server locked as it is listed now.
 
         Args:
-            name: What the server is called.
-            target: How it is reached, without credentials.
-            listing: What it lists.
-            only: The tools that are locked; all of them by default.
+            name: The name of the server.
+            target: The target without credentials.
+            listing: The current listing.
+            only: The tools to lock; by default all.
 
         Raises:
             LockFileError: The server lists a name twice, or does not list one of `only`.

@@ -1,8 +1,8 @@
-"""Workflows served to MCP clients: the tools of a workflow, its gate at each call, and nothing that approves.
+"""Workflows served to MCP clients: their tools, with the gate at each call, and without tools that approve.
 
-Open `workflow_server.py` first. `approval_server.py` is the approvers' own server. The parts below them know one thing each: who
-calls (`identity.py`, `tokens.py`), what is listed (`catalog.py`, `schemas.py`), what a call does (`calls.py`), tasks, resources,
-prompts, limits, and the transports (`http.py`, `stdio.py`).
+Open `workflow_server.py` first. `approval_server.py` is a separate server for approvers. Each other module has one topic: the caller
+(`identity.py`, `tokens.py`), the listing (`catalog.py`, `schemas.py`), calls (`calls.py`), tasks, resources, prompts, limits, and the
+transports (`hosting.py`).
 """
 
 from ..sdk import require_sdk

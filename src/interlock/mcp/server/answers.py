@@ -63,8 +63,8 @@ def failed(error: InterlockError, workflow: ServedWorkflow | None = None) -> Cal
     """The answer to a call that failed before or after the gate, with the state of the instance if the error has it.
 
     Args:
-        error: What happened.
-        workflow: Whose instance it was.
+        error: The error.
+        workflow: The workflow of the instance.
     """
     result = error_body(error)
     details = cast("JsonObject", cast("JsonObject", result["error"])["details"])

@@ -1,4 +1,4 @@
-"""The approvers' own server, apart from the proposers': list what waits, look at it, decide on it as a person."""
+"""The MCP server for approvers, separate from the one for proposers: list open approvals, show one, and decide as a person."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -39,23 +39,23 @@ _SHOWN = (
     "preview",
     "requestedBy", "reasons", "origins", "sources", "rule", "requestedAt", "expiresAt", "next", "status", "decisions",
 )  # fmt: skip
-"""What is shown of an approval: all of it, without the copies that other user interfaces read."""
+"""The shown fields of an approval: all of them, without the copies for other user interfaces."""
 
 
 class ApprovalServer(Hosted):
-    """Serves approvers: people, each with a token that names them.
+    """Serves approvers, who are people with tokens that name them.
 
-    It lists what a person may decide, shows it, and takes their decision, under the same rules as everywhere: nobody decides on their
-    own proposal unless they confirm it as the person served, and a decision counts for exactly what was shown. Where a workflow has budgets,
-    it also shows those of an instance, and takes what a person adds to one.
+    It lists the approvals that a person may decide, shows them, and takes decisions, under the same rules as everywhere: nobody decides on
+    their own proposal unless they confirm it as the person served, and a decision counts only for what was shown. If a workflow has
+    budgets, it also shows those of an instance, and raises one on request.
 
     Args:
         workflows: A compiled workflow; or several by any name.
-        tokens: Verifies access tokens. A token that a program was issued for itself, or for somebody else, decides nothing.
-        claims: Which claims say who somebody is.
-        token: The token of the one person served over standard input and output; over HTTP each request has its own.
-        limits: Bounds on each caller.
-        clock: Seconds that only go forward, for the limits.
+        tokens: Verifies access tokens. A token that was issued to a program, or to somebody who acts for the person, cannot decide.
+        claims: The names of the claims that identify a person.
+        token: The token of the only person served over standard input and output; over HTTP, each request has its own.
+        limits: The limits per caller.
+        clock: A monotonic clock in seconds, for the limits.
     """
 
     def __init__(

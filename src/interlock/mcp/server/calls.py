@@ -35,15 +35,15 @@ class Waiting:
     workflow: ServedWorkflow
     pending: Pending
     is_new: bool = False
-    """Whether the call proposed it, and did not only look it up."""
+    """Whether this call made the proposal; False if it only looked it up."""
 
 
 class Calls:
-    """Carries out the calls of clients.
+    """Executes the calls of clients.
 
     Args:
         catalog: The tools.
-        limits: Bounds on one call.
+        limits: The limits of one call.
         meter: Counts requests and denials.
     """
 
@@ -53,17 +53,17 @@ class Calls:
         self._meter = meter
 
     async def call(self, name: str, arguments: JsonObject, by: Principal) -> CallToolResult | Waiting:
-        """Carry out one call.
+        """Execute one call.
 
-        A client that goes away in the middle does not break it off: what has begun is finished, and recorded.
+        If the client disconnects during the call, the call is still completed and recorded.
 
         Args:
-            name: The tool, as it is listed.
-            arguments: As they came.
-            by: Who calls.
+            name: The listed name of the tool.
+            arguments: The arguments as received.
+            by: The caller.
 
         Returns:
-            The result, an error among them; or what waits for a decision.
+            The result, which may be an error; or the open approval.
 
         Raises:
             MCPError: There is no such tool.
@@ -109,7 +109,7 @@ class Calls:
         """The status of a proposal; executes a granted one.
 
         Raises:
-            InterlockError: There is none for this principal.
+            InterlockError: This principal has no such proposal.
         """
         found = await workflow.instances.aproposal(proposal_id, by=by)
         return Waiting(workflow, found) if isinstance(found, Pending) else answered(workflow, found.to_json())
@@ -139,7 +139,7 @@ class Calls:
         return answered(workflow, answer.to_json(), tool.contract)
 
     async def _unknown(self, name: str, arguments: JsonObject, by: Principal) -> NoReturn:
-        """Refuse a tool that is not there: on the record of the instance that was meant, and in the protocol's way."""
+        """Refuse an unknown tool: record it on the instance that the call names, and answer with the protocol's error."""
         data: JsonObject | None = None
         for workflow in self._catalog.workflows:
             envelope = {key: arguments[key] for key in (schemas.WORKFLOW_ID, schemas.REVISION) if key in arguments}
@@ -169,7 +169,7 @@ class Calls:
 
 
 def _which(workflow: ServedWorkflow, envelope: JsonObject, by: Principal) -> str:
-    """The instance of a call, without a check whether it exists and is theirs, which `propose` makes."""
+    """The instance of a call. `propose` checks whether it exists and belongs to the caller."""
     if workflow.pinned is not None and schemas.WORKFLOW_ID not in envelope:
         return workflow.pinned
     which = envelope.get(schemas.WORKFLOW_ID)
@@ -181,10 +181,10 @@ def _which(workflow: ServedWorkflow, envelope: JsonObject, by: Principal) -> str
 
 
 async def start(workflow: ServedWorkflow, arguments: JsonObject, by: Principal) -> JsonObject:
-    """Start an instance, or give the one again that was started under the same key.
+    """Start an instance, or return the one that was started with the same key.
 
     Raises:
-        InterlockError: It cannot be started so.
+        InterlockError: It cannot be started like this.
     """
     _only(arguments, {schemas.KEY, schemas.DATA} if workflow.start_fields else {schemas.KEY})
     key, data = arguments.get(schemas.KEY), arguments.get(schemas.DATA)
@@ -204,7 +204,7 @@ async def start(workflow: ServedWorkflow, arguments: JsonObject, by: Principal) 
 
 
 def started_under(workflow: ServedWorkflow, key: str, by: Principal) -> str:
-    """The id of the instance that somebody starts under their own key: the same for the same key, and nobody else's."""
+    """The id of the instance that a caller starts with a key: the same for the same caller and key, and different for others."""
     made = digest({"workflow": workflow.name, "tenant": by.tenant, "by": by.id, "key": key})
     return f"mcp_{made.removeprefix('sha256:')[:40]}"
 
@@ -217,10 +217,10 @@ async def instance_of(workflow: ServedWorkflow, arguments: JsonObject, by: Princ
 
 
 async def workflow_instance(workflow: ServedWorkflow, which: str, by: Principal) -> Instance:
-    """The instance of an id, for somebody who may see it.
+    """The instance of an id, if the principal may see it.
 
     Raises:
-        RunError: The workflow has none of this id for the tenant of this principal.
+        RunError: The workflow has no such instance in the tenant of this principal.
         PrincipalError: The instance serves somebody else.
     """
     if workflow.pinned not in {None, which}:

@@ -181,10 +181,10 @@ class Catalog:
 
     Args:
         workflows: The workflows.
-        requires: By a tool's name, as it is listed: the capabilities that a client has to declare to call it.
+        requires: The capabilities that a client has to declare to call a tool, by the tool's listed name.
 
     Raises:
-        InputError: Two workflows have one name, two tools would be called the same, or `requires` names a tool that is not there.
+        InputError: Two workflows or tools have the same name, or `requires` names a tool that does not exist.
     """
 
     def __init__(
@@ -224,10 +224,10 @@ class Catalog:
 def workflows_of(
     given: Served | Mapping[str, Served], *, pinned: str | None, start_fields: Iterable[str]
 ) -> tuple[ServedWorkflow, ...]:
-    """Read what a server is given: one workflow, or several by the name that their tools begin with.
+    """Read the workflows for a server: one, or several by the prefix of their tools.
 
     Raises:
-        InputError: There are none, several with one pinned instance, or a name that tools cannot begin with.
+        InputError: There are none, there are several with one pinned instance, or a prefix is invalid.
     """
     fields = frozenset(start_fields)
     if not isinstance(given, Mapping):

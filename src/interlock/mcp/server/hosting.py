@@ -1,4 +1,4 @@
-"""The transports of all our MCP servers: HTTP as an ASGI application, and standard input and output."""
+"""The transports of all MCP servers of this package: HTTP as an ASGI application, and standard input and output."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -24,14 +24,14 @@ _AROUND = 10_000
 
 
 class Tidy:
-    """Puts requests right before anything reads them.
+    """Normalizes requests before the SDK reads them.
 
-    White space around a header's value is no part of it (RFC 9110), which some ASGI servers leave on. A stream from the server is
-    not offered, in the protocol's way: nothing is ever sent on it, and it would stay open for as long as the client likes.
+    White space around a header's value is not part of the value (RFC 9110), but some ASGI servers keep it. The protocol's optional stream
+    from server to client is refused: nothing is ever sent on it, and each client could keep one open.
 
     Args:
-        app: What is served.
-        path: Where the server is.
+        app: The served application.
+        path: The path of the server.
     """
 
     def __init__(self, app: ASGIApp, path: str) -> None:
@@ -56,11 +56,11 @@ def _within(scope: Scope) -> str:
 
 
 class Hosted:
-    """A server, and the ways to reach it.
+    """A server and its transports.
 
     Args:
         server: The SDK's low-level server.
-        limits: Bounds on each caller.
+        limits: The limits per caller.
     """
 
     def __init__(self, server: Server[Any], limits: ServerLimits) -> None:
@@ -82,22 +82,22 @@ class Hosted:
         scopes: Sequence[str] = (),
         hosts: Sequence[str] | None = (),
     ) -> Starlette:
-        """Make an ASGI application: run it by itself, or mount it at the root of another one whose lifespan enters `lifespan`.
+        """Make an ASGI application: run it directly, or mount it at the root of an application whose lifespan enters `lifespan`.
 
-        It keeps no sessions, in neither era of the protocol: any process answers any request.
+        It keeps no sessions, in either version of the protocol, so that any process can answer any request.
 
         Args:
-            path: Where the server is, in full: the metadata of RFC 9728 are at the host's root.
-            tokens: Verifies access tokens, such as a `JWTVerifier`; without it the application in front of it authenticates, and
-                `principal` says who calls.
-            issuer: The authorization server that clients are sent to.
-            resource: The URL under which clients know this server, which its tokens are for.
-            scopes: Those that a token must have.
-            hosts: Names under which it may be reached, beside the loopback's and the resource's: a request to another name is refused. None
-                where the application in front of it checks them.
+            path: The full path of the server; the metadata of RFC 9728 are at the host's root.
+            tokens: Verifies access tokens, such as a `JWTVerifier`; without it, the application in front of it authenticates callers, and
+                `principal` identifies them.
+            issuer: The authorization server for clients.
+            resource: The public URL of this server, for which its tokens are issued.
+            scopes: The scopes that a token must have.
+            hosts: The accepted host names, in addition to loopback and the resource's; requests to others are refused. None if the
+                application in front of it checks them.
 
         Raises:
-            InputError: Tokens are verified, and issuer or resource is not given.
+            InputError: `tokens` is given without issuer or resource.
         """
         own = [] if resource is None else [parts_of(resource, "The URL of the resource").netloc]
         names = [*_LOOPBACK, *own, *(hosts or ())]
@@ -117,7 +117,7 @@ class Hosted:
         return app
 
     def lifespan(self, app: Any = None) -> AbstractAsyncContextManager[Any]:
-        """What has to run around the application that `http_app` made, where another one mounts it; by itself it does so on its own.
+        """The context in which the application of `http_app` has to run when another application mounts it; otherwise it enters it itself.
 
         Args:
             app: The application that mounts it; not used.
@@ -126,7 +126,7 @@ class Hosted:
         return self._server.session_manager.run()
 
     async def serve_stdio(self) -> None:
-        """Serve one client over standard input and output, until it hangs up. What else the process prints goes to standard error."""
+        """Serve one client over standard input and output until it disconnects. Other output of the process goes to standard error."""
         async with stdio_server() as (incoming, outgoing):
             await self._server.run(incoming, outgoing, self._server.create_initialization_options())
 

@@ -15,35 +15,35 @@ WHO, ROLES, TENANT, TOKEN = "INTERLOCK_AS", "INTERLOCK_ROLES", "INTERLOCK_TENANT
 
 @dataclass(frozen=True)
 class Caller:
-    """What is known of whoever sent a request. None of it comes from arguments, `_meta` or the client's name for itself."""
+    """The known facts about the sender of a request. None of them come from arguments, `_meta` or the client's own name."""
 
     claims: Mapping[str, Any] | None = None
-    """Of the access token that was verified; None where there is none."""
+    """The claims of the verified access token; None without a token."""
     request: Any = None
-    """The Starlette request, where there is one: for an application that authenticates in front of the server."""
+    """The Starlette request, if there is one, for an application that authenticates in front of the server."""
 
 
 PrincipalSource = Principal | Callable[[Caller], Principal]
-"""Who calls: one principal for everybody who reaches the server, or a function of what is known of the caller."""
+"""The source of the caller: one principal for everybody who reaches the server, or a function of the known facts."""
 
 
 class ClaimNames(PrincipalClaims):
-    """Which claims of a token say who somebody is, as a source of principals: `WorkflowServer(graph, principal=ClaimNames())`."""
+    """The names of the claims that identify a caller, as a source of principals: `WorkflowServer(graph, principal=ClaimNames())`."""
 
     def __call__(self, caller: Caller) -> Principal:
-        """Read the principal off a caller's claims.
+        """Read the principal from a caller's claims.
 
         Raises:
-            PrincipalError: There are none, they name nobody in particular, or one of them cannot be used.
+            PrincipalError: There are no claims, they name nobody in particular, or one of them is invalid.
         """
         return known(self.principal_of(caller.claims or {}))
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Principal:
-    """Read who calls off the environment that the client's configuration gave the process.
+    """Read the caller from the environment, which the client's configuration sets for the process.
 
     Raises:
-        PrincipalError: It does not say so.
+        PrincipalError: The environment names no caller.
     """
     who = environment.get(WHO)
     if not who:
@@ -89,10 +89,10 @@ def principal_of(source: PrincipalSource, caller: Caller) -> Principal:
 
 
 def person_of(caller: Caller, names: ClaimNames) -> Principal:
-    """The person whom a token names: for decisions, which no program takes.
+    """The person whom a token names, for decisions, which only people may make.
 
     Raises:
-        PrincipalError: The token was issued to a program for itself, or to somebody who acts for the person.
+        PrincipalError: The token was issued to a program, or to somebody who acts for the person.
     """
     claims = caller.claims or {}
     person = names(caller)

@@ -15,22 +15,22 @@ MOST_CALLERS = 10_000
 
 @dataclass(frozen=True)
 class ServerLimits:
-    """Bounds on what one principal may do in a minute, and on the size of a request. Each process counts for itself."""
+    """Limits per principal and minute, and on the size of a request. Each process counts separately."""
 
     requests_per_minute: int = 240
     """Requests of any kind: calls, lists, reads."""
     denials_per_minute: int = 20
-    """Calls that were denied or refused. Beyond that the gate is not asked, and nothing more is recorded, until the minute is over."""
+    """Denied or refused calls. Above this number, the gate is not asked and nothing is recorded, until the minute is over."""
     request_bytes: int = 1_000_000
-    """How long the body of one request may be over HTTP, and the arguments of one call everywhere."""
+    """The maximum size of a request's body over HTTP, and of the arguments of one call on every transport."""
 
 
 class Meter:
     """Counts the requests and the denials of each principal over the last minute.
 
     Args:
-        limits: How many there may be.
-        clock: Seconds that only go forward.
+        limits: The limits.
+        clock: A monotonic clock in seconds.
     """
 
     def __init__(self, limits: ServerLimits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +48,7 @@ class Meter:
         self._check(self._requests, by, self._limits.requests_per_minute, "requests", count=True)
 
     def call(self, by: Principal) -> None:
-        """Check before a call that too many were not denied.
+        """Check before a call that the principal has not exceeded the limit of denials.
 
         Raises:
             RunError: There were too many in the last minute.

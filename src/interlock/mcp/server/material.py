@@ -34,18 +34,18 @@ _VARIABLE = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 @dataclass(frozen=True)
 class ServedResource:
-    """Something of the application's that clients may read, such as its policy for returns."""
+    """A resource of the application that clients may read, such as its return policy."""
 
     uri: str
-    """Under its own scheme. `{name}` in it stands for one segment, as in `shop://products/{product}`; it is then a template."""
+    """The URI, with the application's own scheme. `{name}` stands for one segment, as in `shop://products/{product}`, and makes it a template."""
     read: Callable[[Principal, Mapping[str, str]], str | bytes | Awaitable[str | bytes]]
-    """Gives the text, or the bytes, for who reads and the values of the template. A `PrincipalError` or `InputError` says that there is
-    none for them, which clients cannot tell from one that does not exist. A plain function runs in its own thread."""
+    """Returns the text or the bytes, for the reader and the values of the template. With a `PrincipalError` or `InputError`, it looks to
+    the client as if the resource did not exist. A synchronous function runs in its own thread."""
     name: str
     description: str | None = None
     mime_type: str = "text/plain"
     is_public: bool = False
-    """Whether it is the same for everybody, so that clients may keep it for each other."""
+    """Whether the content is the same for everybody, so that clients may share it in a cache."""
 
     @property
     def is_template(self) -> bool:
@@ -53,7 +53,7 @@ class ServedResource:
         return _VARIABLE.search(self.uri) is not None
 
     def values(self, uri: str) -> dict[str, str] | None:
-        """The values of the variables in a URI of this resource; None for another one's."""
+        """The values of the variables in a URI of this resource; None if the URI does not match."""
         parts = _VARIABLE.split(self.uri)
         pattern = "".join(f"(?P<{one}>[^/?#]+)" if at % 2 else re.escape(one) for at, one in enumerate(parts))
         found = re.fullmatch(pattern, uri)
@@ -62,20 +62,20 @@ class ServedResource:
 
 @dataclass(frozen=True)
 class ServedPrompt:
-    """A prompt of the application's, which a person may take up in their client."""
+    """A prompt of the application, which people can select in their clients."""
 
     name: str
     write: Callable[[Principal, Mapping[str, str]], Any]
-    """Gives the prompt for who asks and the arguments: a text, or a list of texts and content blocks in MCP's or LangChain's shapes. A
-    plain function runs in its own thread."""
+    """Returns the prompt, for the reader and the arguments: a text, or a list of texts and content blocks in MCP's or LangChain's shapes.
+    A synchronous function runs in its own thread."""
     description: str | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
-    """What has to be given: names, and what each means."""
+    """The required arguments: names, with a description of each."""
     optional: Mapping[str, str] = field(default_factory=dict)
-    """What may be left out."""
+    """The optional arguments: names, with a description of each."""
 
     def listed(self) -> Prompt:
-        """As it is listed."""
+        """The prompt in a listing."""
         known = [(self.arguments, True), (self.optional, False)]
         return Prompt(
             name=self.name,
@@ -92,7 +92,7 @@ class OwnResources:
     """The application's resources.
 
     Raises:
-        InputError: Two have one URI, or one has a URI of the workflows' or one that names a variable twice.
+        InputError: Two have the same URI, a URI is under that of the workflows, or a URI has a variable twice.
     """
 
     def __init__(self, resources: Iterable[ServedResource]) -> None:
@@ -107,7 +107,7 @@ class OwnResources:
                 )
 
     def listed(self) -> list[Resource]:
-        """Those with one URI."""
+        """The resources without variables."""
         return [
             Resource(uri=one.uri, name=one.name, description=one.description, mime_type=one.mime_type)
             for one in self._resources
@@ -115,7 +115,7 @@ class OwnResources:
         ]
 
     def templates(self) -> list[ResourceTemplate]:
-        """Those with variables."""
+        """The resource templates."""
         return [
             ResourceTemplate(uri_template=one.uri, name=one.name, description=one.description, mime_type=one.mime_type)
             for one in self._resources
@@ -126,7 +126,7 @@ class OwnResources:
         """Read one.
 
         Returns:
-            The contents, and whether they are the same for everybody; None where no resource has this URI.
+            The contents, and whether they are the same for everybody; None if no resource has this URI.
         """
         for one in self._resources:
             values = one.values(uri)
@@ -147,10 +147,10 @@ class OwnPrompts:
 
     Args:
         prompts: The prompts.
-        taken: The names of the workflows' own.
+        taken: The names of the workflows' prompts.
 
     Raises:
-        InputError: Two would have one name.
+        InputError: Two prompts have the same name.
     """
 
     def __init__(self, prompts: Iterable[ServedPrompt], taken: Iterable[str]) -> None:
@@ -163,10 +163,10 @@ class OwnPrompts:
         return [one.listed() for one in self._by_name.values()]
 
     async def get(self, name: str, arguments: Mapping[str, str], by: Principal) -> GetPromptResult | None:
-        """Write one; None where the application has none of this name.
+        """Write a prompt; None if the application has no prompt of this name.
 
         Raises:
-            MCPError: An argument is missing, or is none of this prompt's.
+            MCPError: An argument is missing or unknown.
         """
         prompt = self._by_name.get(name)
         if prompt is None:

@@ -19,10 +19,10 @@ _MOST = 1e15
 
 @contextlib.asynccontextmanager
 async def progress_told(context: ServerRequestContext[Any, Any]) -> AsyncIterator[None]:
-    """Tell a client what the tools that run inside write of their progress: `get_stream_writer()({"progress": 3, "total": 10})`.
+    """Forward the progress that tools report inside the block: `get_stream_writer()({"progress": 3, "total": 10})`.
 
     Args:
-        context: Of the call. Nothing is told where the client gave no token for it.
+        context: The context of the call. Without a progress token of the client, nothing is sent.
     """
     if (context.meta or {}).get("progress_token") is None:
         yield

@@ -55,9 +55,9 @@ class Requests:
     """Answers requests, each for its caller.
 
     Args:
-        source: Who a request is from.
-        limits: Bounds on each caller.
-        meter: Counts them.
+        source: Identifies the caller of a request.
+        limits: The limits per caller.
+        meter: Counts the requests.
     """
 
     def __init__(self, source: PrincipalSource, meter: Meter) -> None:
@@ -99,14 +99,14 @@ def build(
     """Build the server of workflows.
 
     Args:
-        catalog: What it offers.
-        source: Who a request is from.
-        limits: Bounds on each caller.
-        meter: Counts them.
-        name: Its name, as clients show it.
-        instructions: What a client may tell its model about the tools as a whole.
-        resources: The application's own.
-        prompts: The application's own.
+        catalog: The workflows and their tools.
+        source: Identifies the caller of a request.
+        limits: The limits per caller.
+        meter: Counts the requests.
+        name: The name that clients show.
+        instructions: Instructions for the clients' models about the tools as a whole.
+        resources: The application's own resources.
+        prompts: The application's own prompts.
     """
     requests, calls = Requests(source, meter), Calls(catalog, limits, meter)
     of_workflows, states, tasks = Resources(catalog), Prompts(catalog), Tasks(catalog, calls)
@@ -209,7 +209,7 @@ def _check_capabilities(context: Context, catalog: Catalog, name: str) -> None:
     """Refuse the call of a client without the tool's required capabilities, before the gate, so that no proposal is created.
 
     Raises:
-        MCPError: It does not declare it.
+        MCPError: The client does not declare a required capability.
     """
     tool = catalog.tools.get(name)
     if tool is None or tool.requires is None:

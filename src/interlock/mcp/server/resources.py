@@ -70,14 +70,14 @@ class Resources:
         """Read one.
 
         Args:
-            uri: As listed.
-            by: Who reads.
+            uri: The listed URI.
+            by: The reader.
 
         Returns:
             The contents, and whether they are the same for everybody.
 
         Raises:
-            MCPError: There is none of this URI for this principal.
+            MCPError: This principal has no resource with this URI.
         """
         found = _URI.fullmatch(uri)
         workflow = None if found is None else self._catalog.workflow(unquote(found[1]))

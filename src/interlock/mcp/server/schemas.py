@@ -65,15 +65,15 @@ class CallSchema:
 
 
 def call_schema(contract: ToolContract, *, is_pinned: bool, moves: bool) -> CallSchema:
-    """Make the input schema of a tool as it is served: with the instance, and for what moves it, the revision.
+    """Make the served input schema of a tool: with the instance, and with the revision for a tool that can move it.
 
-    The tool's own properties are next to these. Where its schema speaks of the object as a whole, or has a property of one of
-    these names, it stands whole under `arguments`.
+    The tool's own properties are next to these. If its schema constrains the object as a whole, or has a property of the same name, the
+    tool's whole schema is nested under `arguments`.
 
     Args:
         contract: The tool.
-        is_pinned: Whether the server serves one instance alone, so that no call names it.
-        moves: Whether it can move an instance on, as some reads do; for one that never does, the revision is nothing to say.
+        is_pinned: Whether the server serves only one instance, so that calls do not name it.
+        moves: Whether the tool can move an instance, as some reads can; if not, its calls have no revision.
     """
     own = contract.offered_schema()
     envelope = ([] if is_pinned else [WORKFLOW_ID]) + ([REVISION, KEY] if moves else [])
@@ -105,10 +105,10 @@ def call_schema(contract: ToolContract, *, is_pinned: bool, moves: bool) -> Call
 
 
 def result_schema(contract: ToolContract | None = None) -> JsonObject:
-    """Make the output schema of a tool: the result of a command or a read, a denial, or what waits for a decision.
+    """Make the output schema of a tool: the result of a command or a read, a denial, or an open approval.
 
     Args:
-        contract: The tool whose output is in the result; None where it may be any of the workflow's.
+        contract: The tool whose output is in the result; None if it may be any tool of the workflow.
     """
     output = {} if contract is None else contract.output_schema()
     definitions: JsonObject = {key: output.pop(key) for key in ("$defs", "definitions") if key in output}
@@ -157,7 +157,7 @@ def result_schema(contract: ToolContract | None = None) -> JsonObject:
 
 
 def snapshot_schema() -> JsonObject:
-    """Make the output schema of the tools that tell where an instance stands; an error is told as by every other tool."""
+    """Make the output schema of the tools that return a snapshot of an instance; errors have the same form as for other tools."""
     shape: Any = result_schema()["properties"]
     text: JsonObject = {"type": "string"}
     objects: JsonObject = {"type": "array", "items": {"type": "object"}}
@@ -188,7 +188,7 @@ def start_schema(data: type[BaseModel] | None, fields: frozenset[str]) -> JsonOb
 
     Args:
         data: The model of the workflow's data.
-        fields: The fields of it that a client may set, by their names on the wire.
+        fields: The fields that a client may set, by their names on the wire.
     """
     properties: dict[str, Any] = {
         KEY: {
@@ -213,7 +213,7 @@ def by_id(name: str, description: str) -> JsonObject:
 
 
 NOTHING: JsonObject = {"type": "object", "properties": {}, "additionalProperties": False}
-"""The input schema of a tool that takes nothing."""
+"""The input schema of a tool without arguments."""
 
 
 __all__ = [

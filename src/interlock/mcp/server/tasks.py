@@ -53,11 +53,11 @@ class UpdateParams(TaskParams):
 
 
 class Tasks:
-    """Tells of approvals as tasks.
+    """Serves approvals as tasks.
 
     Args:
         catalog: The workflows.
-        calls: Asks what became of a proposal.
+        calls: Looks up the status of proposals.
     """
 
     def __init__(self, catalog: Catalog, calls: Calls) -> None:
@@ -70,13 +70,13 @@ class Tasks:
         return {"resultType": "task", **_task(approval, "working", _asked(waiting))}
 
     async def get(self, context: ServerRequestContext[Any, Any], params: TaskParams, by: Principal) -> JsonObject:
-        """Tell where a task stands; what was granted is carried out, and its result is the task's.
+        """Return the status of a task; executes a granted call, whose result becomes that of the task.
 
-        What is being carried out elsewhere, or broke off so that a person has to say what became of it, is not over: it is `working`. A tool
-        that the workflow does not have any more is an error of the protocol, as it is for a call: such a task has `failed`.
+        A call that another process executes, or that was interrupted and has to be resolved by a person, is still `working`. If the workflow
+        no longer has the tool, the protocol's error is returned, as for a call, and the task has `failed`.
 
         Raises:
-            MCPError: There is no such task for this principal, or the client does not declare the extension.
+            MCPError: This principal has no such task, or the client does not declare the extension.
         """
         check(context, params)
         workflow, found = await self._found(params.task_id, by)
@@ -97,7 +97,7 @@ class Tasks:
         return {"resultType": "complete", **_task(approval, "completed", said), "result": result}
 
     async def update(self, context: ServerRequestContext[Any, Any], params: UpdateParams, by: Principal) -> JsonObject:
-        """Acknowledge input that nobody asked for: a decision is never taken from the client of the proposer.
+        """Acknowledge input that nobody requested; decisions are never accepted from the proposer's client.
 
         Raises:
             MCPError: As `get`.
@@ -107,7 +107,7 @@ class Tasks:
         return {"resultType": "complete"}
 
     async def cancel(self, context: ServerRequestContext[Any, Any], params: TaskParams, by: Principal) -> JsonObject:
-        """Withdraw the proposal, where it still waits.
+        """Withdraw the proposal if it still waits.
 
         Raises:
             MCPError: As `get`.
@@ -145,7 +145,7 @@ class Tasks:
 
 
 def declares(context: ServerRequestContext[Any, Any]) -> bool:
-    """Whether the client of a request can be answered with a task: it says so with each request, in the newer era alone."""
+    """Whether the client of a request accepts a task as the answer, which it declares in each request of the newer protocol version."""
     if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
         return False
     found: Any = (context.meta or {}).get(CLIENT_CAPABILITIES_META_KEY)
@@ -154,10 +154,10 @@ def declares(context: ServerRequestContext[Any, Any]) -> bool:
 
 
 def check(context: ServerRequestContext[Any, Any], params: TaskParams) -> None:
-    """Check what the extension wants of a request: the capability, and over HTTP the header that names the task.
+    """Check the extension's requirements for a request: the capability, and over HTTP the header that names the task.
 
     Raises:
-        MCPError: Either is not so.
+        MCPError: One of them is missing.
     """
     if not declares(context):
         raise MCPError(

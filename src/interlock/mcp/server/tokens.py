@@ -1,4 +1,4 @@
-"""Access tokens of MCP clients, in the form that the SDK asks for."""
+"""Access tokens of MCP clients, in the form that the SDK requires."""
 
 from typing import Any
 
@@ -14,19 +14,19 @@ logger = logger_of("interlock.mcp")
 
 
 class JWTVerifier(TokenVerifier):
-    """Verifies access tokens for the SDK, as its `TokenVerifier`. What it refuses it logs, without the token.
+    """Verifies access tokens for the SDK, as its `TokenVerifier`. It logs refusals, without the token.
 
-    The audience is the URL under which clients know this server (RFC 8707).
+    The audience is the public URL of this server (RFC 8707).
     """
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """Verify an access token.
 
         Args:
-            token: As it came in the header.
+            token: The token from the header.
 
         Returns:
-            Whom it names and what for; None when it does not count here.
+            The person whom it names, and its scopes; None if it is not valid here.
         """
         try:
             claims = await anyio.to_thread.run_sync(self.claims_of, token)
@@ -45,10 +45,10 @@ class JWTVerifier(TokenVerifier):
         )
 
     def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a token that came another way than with a request.
+        """The claims of a token that did not come with a request.
 
         Raises:
-            PrincipalError: It does not count here.
+            PrincipalError: The token is not valid here.
         """
         try:
             return self.claims_of(token)

@@ -15,28 +15,28 @@ from .requests import build
 class WorkflowServer(Hosted):
     """Serves compiled workflows to MCP clients, over HTTP or standard input and output.
 
-    Every tool of a workflow is listed, whatever state an instance is in; the gate decides at each call, and results say which tools
-    may be called next. What a person must decide on waits for them: no tool here approves anything.
+    All tools of a workflow are listed, in whatever state an instance is; the gate decides at each call, and results contain the tools
+    that may be called next. If a person has to decide, the call waits for that: no tool here approves anything.
 
         server = WorkflowServer(graph, principal=ClaimNames())
         app = server.http_app(tokens=JWTVerifier(...), issuer="https://login.example", resource="https://desk.example/mcp")
 
     Args:
-        workflows: A compiled workflow; or several, each by the name that its tools begin with.
-        principal: Who calls: one principal for everybody who reaches the server, or a function of the verified token and the request.
-        name: What clients show it as; by default the workflow's name.
-        workflow_id: The one instance to serve, so that no call has to name it; by default all that the caller may run.
-        start_fields: The fields of the workflow's data that a client may set when it starts an instance; none by default.
-        instructions: What a client may tell its model about the tools as a whole.
-        resources: What the application lets clients read beside what is of its workflows.
-        prompts: The application's own prompts, beside those of the states.
-        requires: By a tool's name, as it is listed: the capabilities of the protocol that a client has to declare to call it, such as
+        workflows: A compiled workflow; or several, each by the prefix of its tools.
+        principal: The caller: one principal for everybody who reaches the server, or a function of the verified token and the request.
+        name: The name that clients show; by default the workflow's name.
+        workflow_id: The only served instance, so that calls do not have to name it; by default all that the caller may run.
+        start_fields: The fields of the workflow's data that a client may set when it starts an instance; by default none.
+        instructions: Instructions for the clients' models about the tools as a whole.
+        resources: The application's own resources, in addition to those of its workflows.
+        prompts: The application's own prompts, in addition to those of the states.
+        requires: The capabilities of the protocol that a client has to declare to call a tool, by the tool's listed name, such as
             `{"order_refund": {"extensions": {"io.modelcontextprotocol/tasks": {}}}}` for clients that can wait for a decision.
-        limits: Bounds on each caller.
-        clock: Seconds that only go forward, for the limits.
+        limits: The limits per caller.
+        clock: A monotonic clock in seconds, for the limits.
 
     Raises:
-        InputError: Two tools, prompts or resources would be called the same, or a name is none that clients take.
+        InputError: Two tools, prompts or resources have the same name, or clients would refuse a name.
     """
 
     def __init__(

@@ -93,7 +93,7 @@ def test_a_race_of_two_approvers(people: People, site: Site) -> None:
     sue.get_by_role("button", name="Approve").click()
     sue.get_by_text("Approved.").wait_for()
     sal.get_by_role("button", name="Approve").click()
-    sal.get_by_role("heading", name="Somebody was faster, or it changed meanwhile").wait_for()
+    sal.get_by_role("heading", name="Somebody else was faster, or it changed meanwhile").wait_for()
     assert site.desk.ran == ["refund W-7 4.00"]
 
 
@@ -141,7 +141,7 @@ def test_a_dead_letter_is_tried_again(people: People, site: Site) -> None:
     olga.goto("/console/events")
     assert olga.get_by_text("the broker refused it").is_visible()
     olga.get_by_role("button", name="Try again").click()
-    olga.get_by_text("It is tried again.").wait_for()
+    olga.get_by_text("It will be retried.").wait_for()
     assert olga.locator(".badge", has_text="pending").is_visible()
 
 

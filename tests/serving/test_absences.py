@@ -83,7 +83,7 @@ def test_a_request_is_given_on_and_brought_to_mind_by_forms(at: Served) -> None:
     given = _send(at, page, f"{page}/reassign", "sue", people="zoe, <b>max</b>", reason="on leave")
     assert given.headers["location"].endswith("?done=reassigned")
     shown = at.get(given.headers["location"], "sue").text
-    assert "It is for others to decide now." in shown
+    assert "The request is reassigned." in shown
     assert "<b>max</b>" not in shown
     assert at.graph.instances.approval(page.rsplit("/", 1)[-1])["rule"]["by"] == ["<b>max</b>", "zoe"]  # type: ignore[index,call-overload]
 

@@ -1,7 +1,7 @@
 """One service for workflows: an HTTP API, a console for people, event streams, health and metrics.
 
-`service(graphs, principal=...)` gives an ASGI application to mount or to serve; `interlock serve` runs it. Not here: what a decision or a
-proposal does (`operations`, `commands`). Open `service.py` first.
+`service(graphs, principal=...)` returns an ASGI application to mount or to serve; `interlock serve` runs it. Decisions and proposals
+themselves are implemented in `operations` and `commands`. Open `service.py` first.
 """
 
 from .identity import Development, Tokens

@@ -1,4 +1,4 @@
-"""Takes a decision on an approval, and continues its thread or proposal, for the API and the console."""
+"""Decides on an approval, and resumes its thread or proposal, for the API and the console."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ class Done:
 async def decide(
     service: Service, approval_id: str, decision: Decision | Mapping[str, Any], caller: Caller, *, resume: bool
 ) -> Done:
-    """Take a decision, and continue the thread or the proposal if no further decision is needed.
+    """Decide on an approval, and resume the thread or the proposal if no further decision is needed.
 
-    The decision is committed first. If continuing fails, the decision stays, and the next tick retries. With a queue of runs, its
+    The decision is committed first. If resuming fails, the decision stays, and the next tick retries. With a queue of runs, its
     workers resume the thread.
 
     Raises:

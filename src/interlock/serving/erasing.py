@@ -1,4 +1,4 @@
-"""Erasing what an instance's record or conversation holds: by an operator, with a reason, and recorded."""
+"""Erases the payloads of an instance's audit trail or its conversation, by an operator and with a recorded reason."""
 
 from typing import Literal
 
@@ -15,14 +15,14 @@ What = Literal["payloads", "conversation"]
 
 
 def erase(service: Service, workflow_id: str, what: What, reason: str, caller: Caller) -> int:
-    """Erase the payloads of the audit trail, or the conversation; blocks.
+    """Erase the payloads of the audit trail, or the conversation. Blocking.
 
     Returns:
-        How many records, or messages, were erased.
+        The number of erased records or messages.
 
     Raises:
         PrincipalError: The caller is not an operator.
-        InputError: The conversation is not kept by Interlock's checkpointer.
+        InputError: The conversation is not stored by Interlock's checkpointer.
     """
     operators_only(caller, "erasing")
     found = seen(service, workflow_id, caller)
@@ -40,7 +40,7 @@ def erase(service: Service, workflow_id: str, what: What, reason: str, caller: C
 
 
 def _record(found: Found, reason: str, caller: Caller) -> None:
-    """Before it is done: who erases again after a process that died in between leaves two records, and no erasure is without one."""
+    """Record the erasure before it happens, so that none is unrecorded; a repetition after a crash leaves two records."""
     store = found.graph.engine.store
     with store.write() as connection:
         unit = store.unit(connection, found.instance.workflow_id)

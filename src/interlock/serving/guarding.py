@@ -1,7 +1,7 @@
-"""What holds for every request and every answer, whatever its route: how long a body may be and take, that a header which says one thing is there
-once, that HEAD answers as GET does, and what nobody may keep or run.
+"""Checks for every request and response, whatever the route: the size and duration of a body, duplicate headers, NUL in addresses, HEAD, and
+the headers against caching and scripts.
 
-Headers that come slowly are the server's business, and those of a proxy before it.
+Slow headers are handled by the server, and by a proxy in front of it.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .problems import problem
 
 LARGEST_BODY = 4 * 1024 * 1024
-"""Bytes."""
+"""The maximum size of a body, in bytes."""
 SLOWEST_BODY = 60.0
-"""Seconds for a body to arrive."""
+"""The maximum time for a body to arrive, in seconds."""
 _HEADERS = {
     b"cache-control": b"no-store",
     b"x-content-type-options": b"nosniff",
@@ -35,23 +35,23 @@ _ONCE = (
     b"last-event-id",
     b"origin",
 )
-"""Headers that say one thing. Of two, a proxy before the service may believe the one and the service the other."""
+"""Headers that must occur only once: if there are two, a proxy in front of the service may use one and the service the other."""
 
 
 class _Refused(HTTPException):
-    """An error that FastAPI passes through while it reads a body, and answers like any other error."""
+    """An error that FastAPI propagates while it reads a body, and answers like any other error."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
         super().__init__(int(status), detail, {"Connection": "close"})
 
 
 class Guard:
-    """Refuses bodies that are too long or too slow, answers HEAD as GET without the body, and says with every answer that it is kept and run nowhere.
+    """Refuses bodies that are too large or too slow, answers HEAD like GET without the body, and adds headers against caching and scripts.
 
     Args:
         app: The service.
-        largest: How many bytes a body may have.
-        slowest: In how many seconds it has to be there.
+        largest: The maximum size of a body, in bytes.
+        slowest: The maximum time for a body to arrive, in seconds.
     """
 
     def __init__(self, app: ASGIApp, largest: int = LARGEST_BODY, slowest: float = SLOWEST_BODY) -> None:
@@ -106,7 +106,7 @@ class Guard:
 
 
 class _Body:
-    """The body of one request, while it arrives."""
+    """The body of one request while it is received."""
 
     def __init__(self, receive: Receive, largest: int, slowest: float, *, is_too_long: bool) -> None:
         self._receive, self._largest, self._slowest = receive, largest, slowest

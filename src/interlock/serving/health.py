@@ -1,4 +1,4 @@
-"""Whether the service is alive and ready, and its metrics."""
+"""The endpoints for health, readiness and metrics."""
 
 from http import HTTPStatus
 from typing import Literal
@@ -32,17 +32,17 @@ class Readiness(BaseModel):
 
 @router.get("/healthz", operation_id="healthz")
 async def healthz() -> Health:
-    """Whether the process answers."""
+    """Report that the process answers."""
     return Health()
 
 
 @router.get(
     "/readyz",
     operation_id="readyz",
-    responses={503: {"model": Readiness, "description": "A database is out of reach."}},
+    responses={503: {"model": Readiness, "description": "A database is unreachable."}},
 )
 async def readyz(serves: Serves, response: Response) -> Readiness:
-    """Whether every database answers and has the tables of this release."""
+    """Check that every database answers and has the tables of this release."""
     states = {
         str(number): await run_in_threadpool(_state, store) for number, store in enumerate(serves.workflows.stores)
     }
@@ -56,7 +56,7 @@ async def readyz(serves: Serves, response: Response) -> Readiness:
 
 @router.get("/metrics", operation_id="metrics", response_class=PlainTextResponse)
 def metrics() -> Response:
-    """The metrics of this process, in Prometheus' format."""
+    """Return the metrics of this process in the Prometheus format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -69,7 +69,7 @@ _BY_CODE = {
 
 
 class ProblemDetails(BaseModel):
-    """What went wrong (RFC 9457), with Interlock's own members beside the standard ones."""
+    """An error (RFC 9457), with Interlock's own members in addition to the standard ones."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -77,17 +77,17 @@ class ProblemDetails(BaseModel):
     title: str
     status: int
     detail: str = ""
-    """What happened, what the current state is, and what to do."""
+    """The cause, the current state, and what to do."""
     instance: str = ""
     """The path of the request."""
     code: str
-    """What happened, for programs; docs/errors.md lists them."""
+    """The error code, for programs; docs/errors.md lists all codes."""
     retryable: bool = False
     details: dict[str, Any] = Field(default_factory=dict)
 
 
 def status_of(error: InterlockError) -> HTTPStatus:
-    """The status that an error is answered with."""
+    """The HTTP status of an error."""
     if str(error.code) in _NOT_THERE:
         return HTTPStatus.NOT_FOUND
     if error.code == "keys_unavailable":
@@ -113,12 +113,12 @@ def denied(result: ErrorResult, request: Request) -> JSONResponse:
 def problem(
     request: Request, status: HTTPStatus, code: str, detail: str, *, retryable: bool = False, **details: JSON
 ) -> JSONResponse:
-    """Problem details with a code of Interlock's."""
+    """Problem details with one of Interlock's codes."""
     return _response(request, status, code, detail, retryable=retryable, details=details)
 
 
 def of_error(request: Request, error: InterlockError, status: HTTPStatus | None = None) -> JSONResponse:
-    """An error of Interlock as problem details."""
+    """Problem details for one of Interlock's errors."""
     return _response(
         request,
         status_of(error) if status is None else status,
@@ -130,7 +130,7 @@ def of_error(request: Request, error: InterlockError, status: HTTPStatus | None 
 
 
 def message_of(error: InterlockError) -> str:
-    """What a caller is shown of an error. Where the database is, and what it said, is for the log alone."""
+    """The text of an error for a caller. The database's address and its own message are only logged."""
     match error:
         case CommitUnknown():
             return "The database's answer to a commit was lost, so it is unknown whether this was done. Check the current state before you send it again."
@@ -172,7 +172,7 @@ def _response(
 
 
 def describe_problems(app: FastAPI) -> None:
-    """Add the schema of problem details, to which every operation refers, to the API's description."""
+    """Add the schema of problem details to the API's description, where every operation refers to it."""
     describe = app.openapi
 
     def described() -> dict[str, Any]:

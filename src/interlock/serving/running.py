@@ -11,12 +11,12 @@ from ..operations.event_service import EventService
 
 
 class Background:
-    """Runs an event service and webhooks beside the requests, and lets them finish what they have begun at the end.
+    """Runs an event service and webhooks next to the requests; at the end, it waits for work in progress.
 
     Args:
-        events: Publishes, takes in, and keeps deadlines; None for nothing of it.
-        webhooks: Are told of events; None for none.
-        bus: Where the webhooks' events come from.
+        events: The event service; None for none.
+        webhooks: The webhooks; None for none.
+        bus: The source of the webhooks' events.
     """
 
     def __init__(self, events: EventService | None, webhooks: Webhooks | None, bus: Bus | None) -> None:

@@ -1,4 +1,4 @@
-"""The service as an ASGI application: to serve by itself, or to mount in one that exists."""
+"""The service as an ASGI application, to serve or to mount in another application."""
 
 import asyncio
 import contextlib
@@ -52,34 +52,33 @@ def service(
     """Make an ASGI application of compiled workflows: HTTP API, console, event streams, health and metrics.
 
     Args:
-        graphs: One compiled workflow or several; one of each name.
-        planned: Later versions of them, which are not served: the console's fleet page says which instances each would strand.
-        principal: Your application's own function of the request: who sends it, or None. It may be asynchronous.
+        graphs: One or more compiled workflows with different names.
+        planned: Later versions of them, which are not served: the console's fleet page shows which instances each would strand.
+        principal: A function of the application that identifies the caller of a request, or returns None. It may be asynchronous.
         tokens: Instead: bearer tokens.
-        development: Instead: everybody says who they are. On your own machine alone.
-        operators: The roles whose members see and run every instance of their tenant; everybody else sees what the workflow's own rules
-            let them see.
-        secret: Signs the forms of the console. Give the same to every process of one service.
-        bus: The message broker that `relay` and `subscribe` work with; one in this process by default.
+        development: Instead: callers choose who they are. Only for your own machine.
+        operators: The roles whose members see and run every instance of their tenant; others see what the workflow's own rules allow.
+        secret: Signs the forms of the console. It must be the same in every process of one service.
+        bus: The message broker for `relay` and `subscribe`; by default one in this process.
         relay: Whether this process publishes the outboxes.
-        subscribe: Whether this process takes in the events that the workflows wait for.
-        deadlines: Whether this process keeps deadlines and takes up what is settled. Where `interlock.engines.Runs` were made of the workflows
-            before, runs that become due are left to its workers.
-        webhooks: Which addresses are told when somebody is needed, of workflows that say `notify=True`. Their events come over the bus, so some
-            process has to relay.
-        console: Whether the pages for people are served, at `/console`.
-        mcp: Whether MCP clients are served, at `/mcp`, which takes the extra `mcp`. With tokens: the URL under which clients know that endpoint;
-            their tokens are for it alone, and count nowhere else in the service.
-        title: The name that the console and the API's description show.
-        links: More for the console's navigation: a text and where it leads.
-        trace_url: Where a trace is checked, such as `https://traces.example.com/trace/{trace_id}`: cases link to it.
-        largest_body: How many bytes the body of a request may have.
+        subscribe: Whether this process receives the events that the workflows wait for.
+        deadlines: Whether this process enforces deadlines and resumes what was settled. If `interlock.engines.Runs` were created for the
+            workflows before, their workers execute the runs that become due.
+        webhooks: The webhooks that are notified when a person is needed, for workflows with `notify=True`. Their events come from the bus,
+            so some process has to relay.
+        console: Whether to serve the pages for people at `/console`.
+        mcp: Whether to serve MCP clients at `/mcp`, which needs the extra `mcp`. With tokens: the public URL of that endpoint; tokens for it
+            are not accepted anywhere else in the service.
+        title: The name in the console and in the API's description.
+        links: Additional links of the console's navigation: text and address.
+        trace_url: The address of a trace, such as `https://traces.example.com/trace/{trace_id}`, for links from instances.
+        largest_body: The maximum size of a request's body, in bytes.
 
     Returns:
-        A FastAPI application. Mounted in another one, it needs that one's lifespan to run its background work: see docs/service.md.
+        A FastAPI application. If you mount it in another one, that one's lifespan must run its background work: see docs/service.md.
 
     Raises:
-        InputError: A setting cannot be used.
+        InputError: A setting is invalid.
     """
     workflows = Workflows([graphs] if isinstance(graphs, WorkflowGraph | Workflow) else graphs)
     callers = Callers(principal=principal, tokens=tokens, development=development, operators=operators, secret=secret)
@@ -141,7 +140,7 @@ def service(
 
 
 def _planned(given: Workflow | WorkflowGraph, workflows: Workflows) -> Definition:
-    """The definition of a version that is to come.
+    """The definition of a planned version.
 
     Raises:
         InputError: No workflow of that name is served.
@@ -156,7 +155,7 @@ def _safe_links(links: Mapping[str, str]) -> dict[str, str]:
 
 
 def _safe_link(href: str | None) -> str | None:
-    """A link that leads somewhere, and runs nothing.
+    """Check that a link is an address and runs no script.
 
     Raises:
         InputError: It has another scheme.

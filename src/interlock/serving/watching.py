@@ -34,11 +34,11 @@ class _Looked:
 
 
 class Watch:
-    """Looks at the stores for as long as somebody watches.
+    """Polls the stores while there are open streams.
 
     Args:
-        stores: Where the instances are.
-        interval: Seconds between two looks.
+        stores: The stores of the instances.
+        interval: The seconds between two polls.
     """
 
     def __init__(self, stores: Iterable[WorkflowStore], interval: float = 0.5) -> None:
@@ -52,25 +52,25 @@ class Watch:
 
     @contextlib.asynccontextmanager
     async def instance(self, workflow_id: str) -> AsyncIterator[asyncio.Event]:
-        """Be told of every new audit record of an instance: the event is set, and to be cleared by who reads."""
+        """Yield an event that is set at every new audit record of an instance; the reader clears it."""
         async with self._watched(self._instances, workflow_id) as changed:
             yield changed
 
     @contextlib.asynccontextmanager
     async def queue(self, tenant: str) -> AsyncIterator[asyncio.Event]:
-        """Be told when what needs attention within a tenant changes."""
+        """Yield an event that is set when the items that need attention in a tenant change; the reader clears it."""
         async with self._watched(self._queues, tenant) as changed:
             yield changed
 
     def stop(self) -> None:
-        """Let the streams end; callable from a signal handler."""
+        """End the streams; callable from a signal handler."""
         self.closing.set()
         for watchers in (*self._instances.values(), *self._queues.values()):
             for changed in watchers:
                 changed.set()
 
     async def close(self) -> None:
-        """Let the streams end, and stop looking."""
+        """End the streams, and stop polling."""
         self.stop()
         if self._task is not None:
             self._task.cancel()

@@ -1,4 +1,4 @@
-"""The workflows that one service serves, and which of them an instance or an approval belongs to."""
+"""The workflows of one service, with look-ups of the workflow of an instance or an approval."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from .identity import Caller
 
 @dataclass(frozen=True)
 class Found:
-    """An instance, and the workflow that it is one of."""
+    """An instance and its workflow."""
 
     graph: WorkflowGraph
     instance: Instance
 
     @property
     def instances(self) -> Instances:
-        """What acts on it."""
+        """The operations on the workflow's instances."""
         return self.graph.instances
 
     def config(self, checkpoint_id: str | None = None) -> RunnableConfig:
         """The config of its thread.
 
         Raises:
-            InputError: It has no thread of its own.
+            InputError: It has no separate thread.
         """
         if self.instance.thread_id is None or self.instance.checkpoint_ns:
             raise InputError(
@@ -48,10 +48,10 @@ class Workflows:
     """Compiled workflows by name.
 
     Args:
-        graphs: The compiled workflows; one of each name.
+        graphs: The compiled workflows, with different names.
 
     Raises:
-        InputError: There are none, or two of one name.
+        InputError: There are none, or two have the same name.
     """
 
     def __init__(self, graphs: Iterable[WorkflowGraph]) -> None:
@@ -78,24 +78,24 @@ class Workflows:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all."""
+        """The names of the workflows."""
         return tuple(self._graphs)
 
     @property
     def stores(self) -> tuple[WorkflowStore, ...]:
-        """Where their instances are kept, each database once."""
+        """The stores of the workflows, each database once."""
         return tuple({_place(graph.engine.store): graph.engine.store for graph in self}.values())
 
     @property
     def by_name(self) -> Mapping[str, WorkflowGraph]:
-        """The workflows by their names."""
+        """The workflows by name."""
         return self._graphs
 
     def named(self, name: str) -> WorkflowGraph:
-        """The workflow of a name.
+        """The workflow with a name.
 
         Raises:
-            InputError: None is served under it.
+            InputError: No served workflow has this name.
         """
         if (graph := self._graphs.get(name)) is None:
             raise InputError(
@@ -105,18 +105,18 @@ class Workflows:
         return graph
 
     def named_or_first(self, name: str | None) -> WorkflowGraph:
-        """The workflow of a name, or the first one that is served if no name is given.
+        """The workflow with a name; the first served workflow if no name is given.
 
         Raises:
-            InputError: None is served under it.
+            InputError: No served workflow has this name.
         """
         return self.named(name or self.names[0])
 
     def of_instance(self, workflow_id: str, caller: Caller) -> Found:
-        """The workflow of an instance, and its row; whom it serves is checked by whatever is done with it.
+        """The workflow of an instance, and the instance's row. The operation on it has to check whom the instance serves.
 
         Raises:
-            RunError: There is no such instance for the caller's tenant, or of no workflow that is served here.
+            RunError: The caller's tenant has no such instance, or its workflow is not served here.
         """
         for store in self.stores:
             instance = store.find(workflow_id)
@@ -128,10 +128,10 @@ class Workflows:
         raise unknown_instance(workflow_id, caller.principal)
 
     def of_approval(self, approval_id: str, caller: Caller) -> WorkflowGraph:
-        """The workflow that an approval belongs to.
+        """The workflow of an approval.
 
         Raises:
-            InputError: There is no such approval for the caller's tenant.
+            InputError: The caller's tenant has no such approval.
         """
         for graph in self:
             try:
@@ -144,7 +144,7 @@ class Workflows:
 
 
 def _place(store: WorkflowStore) -> str:
-    """What two stores of one database have in common: several workflows may each have been compiled with its URL."""
+    """An identifier of the store's database: several workflows may each have been compiled with its URL."""
     url = store.database.engine.url
     return url.render_as_string(hide_password=False) if store.is_durable and url.database else str(id(store))
 

@@ -1,4 +1,4 @@
-"""Approvals: those that wait, one as its approver is shown it, and deciding."""
+"""Endpoints for approvals: list them, show one as its approver sees it, decide, reassign, remind and delegate."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ from .shapes import (
 router = APIRouter(tags=["approvals"])
 
 WorkflowQuery = Annotated[
-    str | None, Query(max_length=128, description="Of this workflow's store; the first one served by default.")
+    str | None, Query(max_length=128, description="The workflow whose store is used; by default the first served one.")
 ]
 ApprovalIdPath = Annotated[str, Path(min_length=1, max_length=64, description="The id of the approval.")]
 
@@ -35,7 +35,8 @@ async def list_approvals(
     caller: Calls,
     *,
     workflow: Annotated[
-        str | None, Query(max_length=128, description="Of this workflow; needed where several are served.")
+        str | None,
+        Query(max_length=128, description="Only approvals of this workflow; required if several are served."),
     ] = None,
     status: Annotated[
         str | None, Query(max_length=32, description="`requested` by default; `any` for all.")
@@ -61,7 +62,7 @@ async def list_approvals(
         by=caller.looks_as,
     )
 
-    def look() -> list[JsonObject]:  # in one thread: to go there for each would cost as much as the look
+    def look() -> list[JsonObject]:  # all in one thread, because switching threads costs as much as one look-up
         return [instances.approval(one.approval_id, by=caller.looks_as) for one in page.approvals]
 
     shown = await run_in_threadpool(look)
@@ -70,14 +71,14 @@ async def list_approvals(
 
 @router.get("/approvals/{approval_id}", operation_id="getApproval")
 async def get_approval(approval_id: ApprovalIdPath, serves: Serves, caller: Calls) -> JsonObject:
-    """Return one approval as an approver sees it, with the decisions that were taken on it."""
+    """Return one approval as an approver sees it, with the decisions on it so far."""
     graph = await run_in_threadpool(serves.workflows.of_approval, approval_id, caller)
     return await graph.instances.aapproval(approval_id, by=caller.looks_as)
 
 
 @router.post("/approvals/{approval_id}/decision", operation_id="decideApproval")
 async def decide_approval(approval_id: ApprovalIdPath, body: DecideRequest, serves: Serves, caller: Calls) -> Decided:
-    """Decide. The rule of the approval says who may, whatever else the caller is."""
+    """Decide on an approval. Only the approval's rule determines who may, so even an operator needs to be named by it."""
     kind = DecisionKind(body.decision)
     if (body.arguments is None) is (kind is DecisionKind.EDIT):
         raise InputError(
@@ -102,7 +103,7 @@ async def decide_approval(approval_id: ApprovalIdPath, body: DecideRequest, serv
 async def reassign_approval(
     approval_id: ApprovalIdPath, body: AssignmentRequest, serves: Serves, caller: Calls
 ) -> StillOpen:
-    """Give an open request to other people. Anyone who may decide on it may do that, and who has the role of its rule's `reassign`."""
+    """Reassign an open request to other people. Anyone who may decide on it may do that, and anyone with the role in its rule's `reassign`."""
     graph = await run_in_threadpool(serves.workflows.of_approval, approval_id, caller)
     after = await graph.instances.areassign(approval_id, [*body.to], by=caller.principal, reason=body.reason)
     return _open(after)
@@ -110,14 +111,14 @@ async def reassign_approval(
 
 @router.post("/approvals/{approval_id}/reminder", operation_id="remindOfApproval")
 async def remind_of_approval(approval_id: ApprovalIdPath, serves: Serves, caller: Calls) -> StillOpen:
-    """Remind those who are asked that a request waits."""
+    """Remind the deciders of an open request."""
     graph = await run_in_threadpool(serves.workflows.of_approval, approval_id, caller)
     return _open(await graph.instances.aremind(approval_id, by=caller.principal))
 
 
 @router.get("/delegations", operation_id="listDelegations")
 async def list_delegations(serves: Serves, caller: Calls) -> DelegationList:
-    """Who decides for whom, now or later."""
+    """List who decides for whom, now or later."""
     found: dict[str, JsonObject] = {}
     for graph in serves.workflows.by_name.values():
         tenant, by = caller.principal.tenant, caller.looks_as
@@ -130,7 +131,7 @@ async def list_delegations(serves: Serves, caller: Calls) -> DelegationList:
 async def delegate(
     body: DelegationRequest, serves: Serves, caller: Calls, workflow: WorkflowQuery = None
 ) -> JsonObject:
-    """Let somebody decide for the caller while they are away, in the store of a workflow."""
+    """Delegate the caller's decisions to somebody else during an absence, in the store of a workflow."""
     instances = serves.workflows.named_or_first(workflow).instances
     made = await instances.adelegate(body.delegate, by=caller.principal, until=body.until, since=body.since)
     return made.to_json()
@@ -143,7 +144,7 @@ async def end_delegation(
     caller: Calls,
     workflow: WorkflowQuery = None,
 ) -> None:
-    """End a delegation of the caller before its time."""
+    """End a delegation of the caller early."""
     instances = serves.workflows.named_or_first(workflow).instances
     await instances.aend_delegation(delegation_id, by=caller.principal)
 

@@ -1,4 +1,4 @@
-"""The audit trail of an instance: read, exported, verified."""
+"""Endpoints for the audit trail of an instance: read, export, verify."""
 
 from typing import Annotated
 
@@ -52,7 +52,7 @@ async def export(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> 
 
 @router.get("/instances/{workflow_id}/audit/verification", operation_id="verifyAudit")
 async def verify(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> Verification:
-    """Whether the trail is whole: every record hashed again, and validated against the one before it."""
+    """Verify the trail: hash every record again, and compare it with the record before it."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     return await run_in_threadpool(verified, found.graph.engine.store, workflow_id)
 

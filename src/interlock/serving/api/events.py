@@ -28,7 +28,7 @@ router = APIRouter(tags=["events"])
 
 @router.post("/events", operation_id="deliverEvent")
 async def deliver(body: DeliverRequest, serves: Serves, caller: Calls) -> DeliveredList:
-    """Deliver an event to every workflow that is served; the same event counts once. For operators: an event speaks for its source."""
+    """Deliver an event to every served workflow; the same event counts once. For operators, because an event speaks for its source."""
     deliveries = await delivered(serves, caller, body.event, body.source)
     return DeliveredList(
         deliveries=tuple(
@@ -45,10 +45,10 @@ async def deliver(body: DeliverRequest, serves: Serves, caller: Calls) -> Delive
 
 
 async def delivered(service: Service, caller: Caller, event: JsonObject, source: str) -> list[Delivery]:
-    """Deliver an event of the caller's tenant to every workflow that is served.
+    """Deliver an event of the caller's tenant to every served workflow.
 
     Raises:
-        PrincipalError: The caller is not an operator, or the event is another tenant's.
+        PrincipalError: The caller is not an operator, or the event belongs to another tenant.
         InvalidInput: It is not an event.
     """
     operators_only(caller, "delivering events")
@@ -71,7 +71,7 @@ async def list_events(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> EventList:
-    """Events of the outbox and the inbox, and those of which a webhook could not be told, newest first. For operators."""
+    """List events of the outbox and the inbox, and events that a webhook did not accept, newest first. For operators."""
     operators_only(caller, "events of the whole tenant")
     found = await run_in_threadpool(listed, serves, caller, status, limit)
     return EventList(events=tuple(found))
@@ -81,7 +81,7 @@ async def list_events(
 async def retry(
     event_id: Annotated[str, Path(min_length=1, max_length=128)], serves: Serves, caller: Calls
 ) -> Requeued:
-    """Put an event back into the outbox that the relay gave up, or deliver one of the inbox again. For operators."""
+    """Queue an outbox event again that the relay gave up, or deliver an inbox event again. For operators."""
     operators_only(caller, "trying events again")
     return Requeued(requeued=await tried_again(serves, event_id, caller))
 

@@ -1,4 +1,4 @@
-"""Instances: begun, looked at, proposed on, run on, cancelled, forked and erased."""
+"""Endpoints for instances: start, read, propose, resume, cancel, fork and erase."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -52,7 +52,7 @@ RequiredKey = Annotated[
 ]
 IfMatch = Annotated[
     str | None,
-    Header(alias="If-Match", description='The revision that the caller decided by, as the ETag of a snapshot: "7".'),
+    Header(alias="If-Match", description='The revision on which the caller relies, as the ETag of a snapshot: "7".'),
 ]
 
 
@@ -63,12 +63,12 @@ async def list_all(
     *,
     workflow: Annotated[str | None, Query(max_length=128)] = None,
     state: Annotated[str | None, Query(max_length=128)] = None,
-    person: Annotated[str | None, Query(max_length=255, description="Whom they serve.")] = None,
-    waiting: Annotated[WaitsFor | None, Query(description="What they wait for.")] = None,
+    person: Annotated[str | None, Query(max_length=255, description="Only instances that serve this person.")] = None,
+    waiting: Annotated[WaitsFor | None, Query(description="Only instances that wait for this.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> InstancePage:
-    """Instances of the caller's tenant, the newest first: all of them for an operator, for everybody else those that serve them."""
+    """List instances of the caller's tenant, newest first: for an operator all of them, for others those that serve them."""
     if not caller.is_operator:
         person = caller.principal.id
     wanted = Wanted(caller.principal.tenant, workflow=workflow, state=state, served=person, waiting=waiting)
@@ -81,7 +81,7 @@ async def list_all(
 
 @router.post("/workflows/{name}/instances", operation_id="startInstance", status_code=HTTPStatus.CREATED)
 async def start(name: str, body: StartRequest, serves: Serves, caller: Calls, response: Response) -> InstanceSnapshot:
-    """Begin an instance, without a model's turn. With a `workflowId` of the caller's it begins once, however often it is asked for."""
+    """Start an instance, without a model's turn. Repeated calls with the same `workflowId` start it once."""
     instances = serves.workflows.named(name).instances
     snapshot = await instances.astart(
         principal=caller.principal, data=body.data, workflow_id=body.workflow_id, served=body.served
@@ -93,7 +93,7 @@ async def start(name: str, body: StartRequest, serves: Serves, caller: Calls, re
 
 @router.get("/instances/{workflow_id}", operation_id="getInstance")
 async def get_one(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls, response: Response) -> InstanceSnapshot:
-    """Where an instance stands. The next allowed tools are the caller's, for an operator those of whoever began it; the ETag is its revision."""
+    """Return the current state of an instance, whose revision is the ETag. The next allowed tools are the caller's; for an operator, those of the principal who started it."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     snapshot = await found.instances.asnapshot(workflow_id, by=caller.looks_as)
     response.headers["ETag"] = f'"{snapshot.revision}"'
@@ -102,7 +102,7 @@ async def get_one(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls, re
 
 @router.get("/instances/{workflow_id}/explanation", operation_id="explainInstance")
 async def explain(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> Explanation:
-    """Where an instance stands and why: what it waits for and who decides, why each other tool is not allowed, and what to do next."""
+    """Explain the state of an instance: what it waits for and who decides, why each other tool is not allowed, and what to do next."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     return await found.instances.aexplain(workflow_id, by=caller.looks_as)
 
@@ -114,7 +114,7 @@ async def explain(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) ->
     responses={200: {"content": {"image/svg+xml": {}}}},
 )
 async def picture(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> Response:
-    """The workflow with the state lit that the instance is in."""
+    """Return the picture of the workflow, with the instance's state highlighted."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     drawn = await found.instances.apicture(workflow_id, by=caller.looks_as)
     return Response(drawn.svg, media_type="image/svg+xml")
@@ -138,9 +138,9 @@ async def propose(
     idempotency_key: IdempotencyKey = None,
     if_match: IfMatch = None,
 ) -> Any:
-    """Call a tool on an instance. The graph decides whether it may run now, and whether a person is asked first.
+    """Call a tool on an instance. The graph decides whether it may run now, and whether a person has to decide first.
 
-    A command needs an `Idempotency-Key` or `If-Match`. A denial is answered with problem details that hold the whole result.
+    A command needs an `Idempotency-Key` or `If-Match`. A denial is answered with problem details that contain the whole result.
     """
     found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     try:
@@ -169,7 +169,7 @@ async def propose(
 async def proposal(
     workflow_id: WorkflowIdPath, proposal_id: str, serves: Serves, caller: Calls, request: Request
 ) -> Any:
-    """Where a proposal stands that a person was asked about; the proposer's look carries out what was granted."""
+    """Return the status of a proposal that needs a decision. The proposer's request executes it once it is granted."""
     found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     return answered(await found.instances.aproposal(proposal_id, by=caller.principal), request)
 
@@ -180,14 +180,14 @@ async def proposal(
     response_model=ErrorResult,
 )
 async def withdraw(workflow_id: WorkflowIdPath, proposal_id: str, serves: Serves, caller: Calls) -> Any:
-    """Withdraw a proposal before it is carried out. The answer is the error result that the proposal is answered with from now on."""
+    """Withdraw a proposal before it is executed. The answer is the error result that the proposal has from now on."""
     found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     return JSONResponse((await found.instances.awithdraw(proposal_id, by=caller.principal)).to_json())
 
 
 @router.post("/instances/{workflow_id}/resume", operation_id="resumeInstance")
 async def resume(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> InstanceSnapshot:
-    """Let the thread of an instance run on from where it waits, as those who proposed."""
+    """Resume the thread of an instance from where it waits, on behalf of its proposers."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     await found.instances.aresume(workflow_id, by=caller.looks_as)
     return await found.instances.asnapshot(workflow_id, by=caller.looks_as)
@@ -195,9 +195,9 @@ async def resume(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> 
 
 @router.post("/instances/{workflow_id}/cancellation", operation_id="cancelInstance")
 async def cancel(workflow_id: WorkflowIdPath, body: CancelRequest, serves: Serves, caller: Calls) -> Cancellation:
-    """Cancel an instance: nothing else may be called, and what was carried out is undone, newest first. It is safe to repeat.
+    """Cancel an instance: no other tool may be called, and executed calls are undone, newest first. It is safe to repeat.
 
-    Its workflow says who may.
+    The workflow's cancel rule determines who may.
     """
     found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     return await found.instances.acancel(workflow_id, body.reason, by=caller.principal)
@@ -205,7 +205,7 @@ async def cancel(workflow_id: WorkflowIdPath, body: CancelRequest, serves: Serve
 
 @router.get("/instances/{workflow_id}/cancellation", operation_id="getCancellation")
 async def cancellation(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> Cancellation:
-    """What became of cancelling an instance: what was undone, and what is left for a person."""
+    """Return the status of a cancel: which calls were undone, and which are left for a person."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     became = await found.instances.acancellation(workflow_id, by=caller.looks_as)
     if became is None:
@@ -215,7 +215,7 @@ async def cancellation(workflow_id: WorkflowIdPath, serves: Serves, caller: Call
 
 @router.get("/instances/{workflow_id}/budgets", operation_id="listBudgets")
 async def budgets(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> BudgetList:
-    """The use of each budget in which the next call of a model on an instance is counted, except budgets of a turn."""
+    """List each budget in which the next model call on an instance is counted, with its use, except budgets of a turn."""
     found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     return BudgetList(budgets=tuple(await found.instances.abudgets(workflow_id, by=caller.looks_as)))
 
@@ -230,7 +230,7 @@ async def raise_budget(
     *,
     idempotency_key: RequiredKey,
 ) -> BudgetStanding:
-    """Raise a budget. It takes the role that the budget names; nobody raises a budget for themselves."""
+    """Raise a budget. This requires the role that the budget names; nobody raises a budget for themselves."""
     found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     return await found.instances.araise_budget(
         workflow_id, name, body.more, by=caller.principal, reason=body.reason, key=idempotency_key
@@ -239,7 +239,7 @@ async def raise_budget(
 
 @router.post("/instances/{workflow_id}/fork", operation_id="forkInstance", status_code=HTTPStatus.CREATED)
 async def fork(workflow_id: WorkflowIdPath, body: ForkRequest, serves: Serves, caller: Calls) -> ForkAnswer:
-    """Begin its own instance from a checkpoint of this one's thread; no business is repeated."""
+    """Start a new instance from a checkpoint of this one's thread; no command is executed again."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     config = found.config(body.checkpoint_id)
     made = await found.instances.afork(config, thread_id=body.thread_id, principal=caller.looks_as)
@@ -270,10 +270,10 @@ def _row(one: Listed) -> InstanceRow:
 
 
 def revision_of(if_match: str | None) -> int | None:
-    """The revision that a caller decided by.
+    """The revision in an If-Match header.
 
     Raises:
-        InputError: It is no revision.
+        InputError: It is not a revision.
     """
     if if_match is None:
         return None
@@ -287,7 +287,7 @@ def revision_of(if_match: str | None) -> int | None:
 
 
 def answered(answer: Result | Pending, request: Request) -> JSONResponse:
-    """What a call came to: 200 carried out, 202 a person decides, problem details where it was denied."""
+    """The response to a call: 200 if it was executed, 202 if a person has to decide, problem details if it was denied."""
     if isinstance(answer, ErrorResult):
         return denied(answer, request)
     if isinstance(answer, Pending):

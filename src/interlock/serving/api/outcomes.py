@@ -32,7 +32,7 @@ async def resolve(
     serves: Serves,
     caller: Calls,
 ) -> Resolved:
-    """Say what became of an interrupted attempt. The graph finds it when it continues."""
+    """Resolve an interrupted attempt. The graph finds the resolution when it resumes."""
     found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     result = await found.instances.aresolve(
         workflow_id,

@@ -14,38 +14,38 @@ LARGEST = 2**53 - 1
 
 
 class WorkflowSummary(WireModel):
-    """A workflow that is served."""
+    """A served workflow."""
 
     name: str
     version: int
     fingerprint: str
-    """Of the definition: two that differ in a state, an edge or a rule have different ones."""
+    """The fingerprint of the definition: definitions that differ in a state, an edge or a rule have different ones."""
     initial_state: str
     states: tuple[str, ...]
 
 
 class WorkflowDescription(WorkflowSummary):
-    """A workflow whole: its drawing as data, and the contracts of its tools."""
+    """A complete workflow: its drawing as data, and the contracts of its tools."""
 
     drawing: JsonObject
     contracts: tuple[JsonObject, ...]
 
 
 class WorkflowList(WireModel):
-    """The workflows that are served."""
+    """The served workflows."""
 
     workflows: tuple[WorkflowSummary, ...]
 
 
 class StartRequest(WireModel):
-    """How an instance begins."""
+    """A new instance."""
 
     data: JsonObject | None = None
-    """Its data; the workflow's defaults without."""
+    """Its data; by default the workflow's defaults."""
     workflow_id: str | None = Field(default=None, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
-    """Its id, chosen by the caller: to begin it again gives the same instance. By default one is made."""
+    """Its id, chosen by the caller: starting it again returns the same instance. By default, the service generates one."""
     served: str | None = Field(default=None, min_length=1, max_length=255)
-    """Whom it serves; by default the caller."""
+    """The person whom it serves; by default the caller."""
 
 
 class ProposeRequest(WireModel):
@@ -60,9 +60,9 @@ class RaiseBudgetRequest(WireModel):
     """Raise a budget."""
 
     more: str = Field(min_length=1, max_length=40, pattern=r"^[0-9]+(\.[0-9]{1,6})?$")
-    """By how much: tokens, or money, as a decimal number."""
+    """The amount to add: tokens, or money as a decimal number."""
     reason: str = Field(min_length=1, max_length=2000)
-    """Why; it is recorded."""
+    """The reason, which is recorded."""
 
 
 class BudgetList(WireModel):
@@ -75,27 +75,27 @@ class CancelRequest(WireModel):
     """Cancel an instance."""
 
     reason: str = Field(min_length=1, max_length=2000)
-    """Why; it is recorded."""
+    """The reason, which is recorded."""
 
 
 class ForkRequest(WireModel):
-    """Begin its own instance from a checkpoint."""
+    """Start a new instance from a checkpoint."""
 
     checkpoint_id: str | None = Field(default=None, min_length=1, max_length=255)
-    """Which checkpoint of the thread; the newest without."""
+    """The checkpoint of the thread; by default the newest."""
     thread_id: str | None = Field(default=None, min_length=1, max_length=255)
-    """The new thread; by default one is named."""
+    """The new thread; by default the service generates an id."""
 
 
 class ForkAnswer(WireModel):
-    """The instance that a fork began."""
+    """The instance that a fork started."""
 
     thread_id: str
     workflow_id: str
 
 
 class EraseRequest(WireModel):
-    """Why something is erased; it is recorded."""
+    """The reason for an erasure, which is recorded."""
 
     reason: str = Field(min_length=1, max_length=2000)
     what: Literal["payloads", "conversation"] = "payloads"
@@ -103,10 +103,10 @@ class EraseRequest(WireModel):
 
 
 class Erased(WireModel):
-    """What an erasure came to."""
+    """The result of an erasure."""
 
     erased: int
-    """How many records of the trail lost their payload, or messages their text."""
+    """The number of records that lost their payload, or of messages that lost their text."""
 
 
 class DecideRequest(WireModel):
@@ -114,13 +114,13 @@ class DecideRequest(WireModel):
 
     decision: Literal["approve", "edit", "reject", "respond"]
     arguments: JsonObject | None = None
-    """With `edit`: the arguments, whole."""
+    """With `edit`: the complete arguments."""
     values: JsonObject | None = None
-    """With `approve`: what only the one who decides states, by the names in the approval's `fields`."""
+    """With `approve`: the parameters that only the approver fills in, by the names in the approval's `fields`."""
     message: str | None = Field(default=None, max_length=10_000)
-    """With `reject` and `respond`: what the proposer is told."""
+    """With `reject` and `respond`: the message to the proposer."""
     resume: bool = True
-    """Whether the thread runs on at once."""
+    """Whether to resume the thread immediately."""
 
 
 class Decided(WireModel):
@@ -130,35 +130,35 @@ class Decided(WireModel):
     workflow_id: str
     status: str
     resumed: bool
-    """Whether the thread ran on, or what was granted was carried out, in this call; otherwise the next tick does it."""
+    """Whether this call resumed the thread, or executed the granted call; otherwise the next tick does."""
 
 
 class AssignmentRequest(WireModel):
-    """To whom an open request is given."""
+    """The reassignment of an open request."""
 
     to: tuple[str, ...] = Field(min_length=1, max_length=100)
-    """Who decides from now on, by id."""
+    """The ids of the people who decide from now on."""
     reason: str | None = Field(default=None, max_length=10_000)
-    """Why, for the record."""
+    """The reason, which is recorded."""
 
 
 class StillOpen(WireModel):
-    """An open request after it was given on, or after a reminder."""
+    """An open request after a reassignment or a reminder."""
 
     approval_id: str
     workflow_id: str
     status: str
     rule: JsonObject
-    """Who is asked now."""
+    """The current deciders."""
 
 
 class DelegationRequest(WireModel):
-    """Who decides for the caller while they are away."""
+    """A delegation of the caller's decisions during an absence."""
 
     delegate: str = Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")
     until: AwareDatetime
     since: AwareDatetime | None = None
-    """When it begins; now without one."""
+    """The start; by default now."""
 
 
 class DelegationList(WireModel):
@@ -168,11 +168,11 @@ class DelegationList(WireModel):
 
 
 class ApprovalPage(WireModel):
-    """Some approvals, oldest first."""
+    """A page of approvals, oldest first."""
 
     approvals: tuple[JsonObject, ...]
     next: str | None = None
-    """Give it as `cursor` to continue; null when there are no more."""
+    """Pass it as `cursor` to read the next page; null on the last page."""
 
 
 class InstanceRow(WireModel):
@@ -184,25 +184,25 @@ class InstanceRow(WireModel):
     state: str
     revision: int
     served: str | None
-    """Whom it serves; null when that is the tenant."""
+    """The person whom it serves; null if it serves the whole tenant."""
     thread_id: str | None
     is_final: bool
     waits_for: str | None
-    """`approval`, `event` or `resolution`: why it does not move; null when nothing holds it."""
+    """`approval`, `event` or `resolution`: what it waits for; null if it does not wait."""
     created_at: str
     updated_at: str
 
 
 class InstancePage(WireModel):
-    """Some instances, the newest first."""
+    """A page of instances, newest first."""
 
     instances: tuple[InstanceRow, ...]
     next: str | None = None
-    """Give it as `cursor` to continue; null when there are no more."""
+    """Pass it as `cursor` to read the next page; null on the last page."""
 
 
 class AttemptRow(WireModel):
-    """An attempt whose outcome nobody knows."""
+    """An attempt of unknown outcome."""
 
     workflow_id: str
     idempotency_key: str
@@ -213,42 +213,42 @@ class AttemptRow(WireModel):
 
 
 class AttemptList(WireModel):
-    """The attempts that wait to be resolved, oldest first."""
+    """The attempts that have to be resolved, oldest first."""
 
     attempts: tuple[AttemptRow, ...]
 
 
 class ResolveRequest(WireModel):
-    """What became of an attempt."""
+    """The resolution of an attempt."""
 
     found: Literal["happened", "retry", "failed"]
     output: JSON = None
-    """With `happened`: what the tool would have returned."""
+    """With `happened`: the output that the tool would have returned."""
     data: JsonObject | None = None
-    """With `happened`: the workflow's data as the tool would have left it, whole; by default it changed nothing."""
+    """With `happened`: the complete workflow data after the call; by default the call did not change it."""
     note: str | None = Field(default=None, max_length=2000)
-    """How it is known; it is recorded."""
+    """How the outcome was determined; it is recorded."""
     attempt: int | None = Field(default=None, ge=1, le=LARGEST)
-    """Which attempt is spoken of, when it must not be a later one."""
+    """The number of the attempt, so that the resolution does not apply to a later one."""
 
 
 class Resolved(WireModel):
-    """What a resolution came to."""
+    """The result of a resolution."""
 
     result: JsonObject | None
-    """The result of the call; null when it is to be tried again."""
+    """The result of the call; null if the call will be retried."""
 
 
 class DeliverRequest(WireModel):
-    """An event in its wire shape, or a CloudEvent."""
+    """An event in its wire form, or a CloudEvent."""
 
     event: JsonObject
     source: str = Field(default="/application", min_length=1, max_length=255)
-    """Where it comes from."""
+    """The source of the event."""
 
 
 class Delivered(WireModel):
-    """What delivering an event to one workflow came to."""
+    """The result of delivering an event to one workflow."""
 
     event_id: str
     workflow: str
@@ -258,7 +258,7 @@ class Delivered(WireModel):
 
 
 class DeliveredList(WireModel):
-    """What delivering an event to each workflow came to."""
+    """The results of delivering an event to each workflow."""
 
     deliveries: tuple[Delivered, ...]
 
@@ -272,50 +272,50 @@ class EventRow(WireModel):
     workflow_id: str | None
     status: str
     problem: str | None
-    """Why it stands so."""
+    """The reason for its status."""
     attempts: int
     at: str
-    """When it was written or received."""
+    """When it was stored or received."""
 
 
 class EventList(WireModel):
-    """Some events, newest first."""
+    """A page of events, newest first."""
 
     events: tuple[EventRow, ...]
 
 
 class Requeued(WireModel):
-    """How many events are tried again."""
+    """The number of events that will be retried."""
 
     requeued: int
 
 
 class AuditPage(WireModel):
-    """Some records of an audit trail, oldest first."""
+    """A page of records of an audit trail, oldest first."""
 
     records: tuple[JsonObject, ...]
     next: int | None = None
-    """Give it as `after` to continue; null when there are no more."""
+    """Pass it as `after` to read the next page; null on the last page."""
 
 
 class Verification(WireModel):
-    """Whether an audit trail is whole."""
+    """The result of verifying an audit trail."""
 
     is_whole: bool
     records: int
     problems: tuple[JsonObject, ...]
     head: str
-    """The hash of the last record; noted elsewhere, it finds a trail that was rewritten."""
+    """The hash of the last record. Compared with a copy elsewhere, it reveals a rewritten trail."""
 
 
 class Statistics(WireModel):
-    """Figures of one workflow."""
+    """Statistics of one workflow."""
 
     workflow: str
     tools: tuple[JsonObject, ...]
     outcomes: tuple[JsonObject, ...]
     counted_at: str = ""
-    """When they were counted: figures are counted again now and then."""
+    """When they were counted; the service recounts them from time to time."""
 
 
 def rows(found: Any) -> tuple[JsonObject, ...]:

@@ -45,9 +45,9 @@ async def of_instance(
     request: Request,
     *,
     last_event_id: LastEventId = None,
-    after: Annotated[int | None, Query(ge=0, le=LARGEST, description="Instead of Last-Event-ID.")] = None,
+    after: Annotated[int | None, Query(ge=0, le=LARGEST, description="An alternative to Last-Event-ID.")] = None,
 ) -> StreamingResponse:
-    """The audit records of an instance as they are written: event `record`, whose id is the record's number."""
+    """Stream the audit records of an instance as they are written: event `record`, whose id is the record's number."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     number = int(last_event_id) if last_event_id is not None else after or 0
 
@@ -59,7 +59,7 @@ async def of_instance(
 
 @router.get("/attention/events", operation_id="streamAttention", response_class=StreamingResponse, responses=_RESPONSES)
 async def of_attention(serves: Serves, caller: Calls, request: Request) -> StreamingResponse:
-    """Event `changed` whenever what needs attention within the caller's tenant does. For operators."""
+    """Send the event `changed` whenever the items that need attention in the caller's tenant change. For operators."""
     operators_only(caller, "the queue of the whole tenant")
 
     def still_sees(caller: Caller) -> None:

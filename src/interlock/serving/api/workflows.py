@@ -17,14 +17,14 @@ router = APIRouter(tags=["workflows"])
 
 @router.get("/workflows", operation_id="listWorkflows")
 async def list_workflows(serves: Serves, caller: Calls) -> WorkflowList:
-    """The workflows that are served."""
+    """List the served workflows."""
     del caller
     return WorkflowList(workflows=tuple(_summary(graph) for graph in serves.workflows))
 
 
 @router.get("/workflows/{name}", operation_id="getWorkflow")
 async def get_workflow(name: str, serves: Serves, caller: Calls) -> WorkflowDescription:
-    """A workflow whole: states, edges, waits and the contracts of its tools."""
+    """Return a complete workflow: states, edges, waits and the contracts of its tools."""
     del caller
     graph = serves.workflows.named(name)
     definition = graph.engine.definition
@@ -46,7 +46,7 @@ async def get_workflow(name: str, serves: Serves, caller: Calls) -> WorkflowDesc
 async def get_diagram(
     name: str, serves: Serves, caller: Calls, form: Annotated[Literal["svg", "mermaid"], Query(alias="format")] = "svg"
 ) -> Response:
-    """The workflow's states and edges as a picture, or as Mermaid text."""
+    """Return the workflow's states and edges as a picture, or as Mermaid text."""
     del caller
     picture = picture_of(serves.workflows.named(name).engine.definition)
     if form == "mermaid":
@@ -56,7 +56,7 @@ async def get_diagram(
 
 @router.get("/workflows/{name}/statistics", operation_id="getStatistics")
 async def get_statistics(name: str, serves: Serves, caller: Calls) -> Statistics:
-    """What became of the workflow's proposals within the caller's tenant: by tool, and by approval, as of `countedAt`. For operators."""
+    """Return the outcomes of the workflow's proposals in the caller's tenant, by tool and by approval, as of `countedAt`. For operators."""
     operators_only(caller, "figures of the whole tenant")
     instances, tenant = serves.workflows.named(name).instances, caller.principal.tenant
 

@@ -1,4 +1,4 @@
-"""Approvers who are away: giving a request to others, reminding those who are asked, and delegating one's decisions for a time."""
+"""The pages for absent approvers: reassign a request, remind the deciders, and delegate one's decisions for a time."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ..identity import Caller
 from .pages import page, to
 
 LONGEST_ABSENCE = 366
-"""Days, in the form; over the API it has no bound."""
+"""The maximum number of days in the form; the API has no limit."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Shown:
     delegation: JsonObject
     workflow: str
     is_theirs: bool
-    """Whether the caller made it, and may end it."""
+    """Whether the caller made it, and may therefore end it."""
 
 
 def add(router: APIRouter) -> None:
@@ -46,7 +46,7 @@ async def reassign(
     reason: Annotated[str, Form(max_length=2000)] = "",
     form_token: Annotated[str, Form()] = "",
 ) -> Response:
-    """Give an open request to others; they are named by their ids, with commas between them."""
+    """Reassign an open request to other people, given by their ids, separated by commas."""
     serves.callers.check_form(request, caller, form_token)
     graph = await run_in_threadpool(serves.workflows.of_approval, approval_id, caller)
     named = [one.strip() for one in re.split(r"[,\r\n]+", people) if one.strip()]
@@ -57,7 +57,7 @@ async def reassign(
 async def remind(
     request: Request, approval_id: str, serves: Serves, caller: Calls, form_token: Annotated[str, Form()] = ""
 ) -> Response:
-    """Remind those who are asked that a request waits."""
+    """Remind the deciders of an open request."""
     serves.callers.check_form(request, caller, form_token)
     graph = await run_in_threadpool(serves.workflows.of_approval, approval_id, caller)
     await graph.instances.aremind(approval_id, by=caller.principal)
@@ -65,7 +65,7 @@ async def remind(
 
 
 async def show(request: Request, serves: Serves, caller: Calls) -> Response:
-    """Who decides for whom, now or later, as far as the caller may see it; and the form to make a delegation."""
+    """List the delegations that the caller may see, with the form for a new one."""
     found = await run_in_threadpool(_delegations, serves, caller)
     return page(request, "delegations.html", caller, delegations=found, workflows=serves.workflows.names)
 
@@ -80,7 +80,7 @@ async def delegate(
     workflow: Annotated[str, Form(max_length=128)] = "",
     form_token: Annotated[str, Form()] = "",
 ) -> Response:
-    """Let somebody decide for the caller, from now on and for some days."""
+    """Delegate the caller's decisions from now on, for some days."""
     serves.callers.check_form(request, caller, form_token)
     instances = serves.workflows.named_or_first(workflow).instances
     await instances.adelegate(person, by=caller.principal, until=f"{days}d")
@@ -96,7 +96,7 @@ async def end(
     workflow: Annotated[str, Form(max_length=128)] = "",
     form_token: Annotated[str, Form()] = "",
 ) -> Response:
-    """End a delegation of the caller before its time."""
+    """End a delegation of the caller early."""
     serves.callers.check_form(request, caller, form_token)
     instances = serves.workflows.named_or_first(workflow).instances
     await instances.aend_delegation(delegation_id, by=caller.principal)
@@ -104,7 +104,7 @@ async def end(
 
 
 def _delegations(service: Service, caller: Caller) -> list[Shown]:
-    """Each once, however many workflows share its store."""
+    """All delegations, each once, even if several workflows share its store."""
     found: dict[Any, Shown] = {}
     for name, graph in service.workflows.by_name.items():
         for one in graph.instances.delegations(tenant=caller.principal.tenant, by=caller.looks_as):

@@ -1,4 +1,4 @@
-"""One approval as its approver is shown it, deciding on it, and deciding on several of one kind together."""
+"""The pages to show an approval to its approver, to decide on it, and to decide on several of the same tool together."""
 
 import re
 from collections import defaultdict
@@ -40,7 +40,7 @@ _BADGES = {
 }
 _TOGETHER = 100
 LATEST = 500
-"""Of how many such calls before an approver is told."""
+"""The number of earlier calls of the tool whose decisions are shown to an approver."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Argument:
     name: str
     value: str
     notes: list[str]
-    """What asks for the approval because of it, such as where its value comes from."""
+    """Why this argument requires the approval, such as the origin of its value."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ async def show(request: Request, approval_id: str, serves: Serves, caller: Calls
 
 
 async def decide_one(request: Request, approval_id: str, serves: Serves, caller: Calls) -> Response:
-    """Take the decision of the form."""
+    """Process the submitted decision."""
     form = await request.form()
     given = {name: value for name, value in form.multi_items() if isinstance(value, str)}
     serves.callers.check_form(request, caller, given.get("form_token"))
@@ -135,7 +135,7 @@ async def show_several(request: Request, serves: Serves, caller: Calls) -> Respo
 
 
 async def decide_several(request: Request, serves: Serves, caller: Calls) -> Response:
-    """Take the same decision on each that is ticked; one that changed meanwhile is left alone."""
+    """Make the same decision on each selected approval; skip those that changed meanwhile."""
     form = await request.form()
     token = form.get("form_token")
     serves.callers.check_form(request, caller, token if isinstance(token, str) else None)
@@ -235,14 +235,14 @@ def _fields(
 
 
 def _notes(reasons: Any, name: str) -> list[str]:
-    """Of what asks for an approval, the sentences that are about one argument."""
+    """The reasons for an approval that concern one argument."""
     sentences = [part for one in reasons or [] for part in str(one).split("; ")]
     about = re.compile(rf"\bargument {re.escape(name)}(?![\w-])")
     return [one for one in sentences if about.search(one)]
 
 
 def _sources(shown: Mapping[str, Any], name: str) -> list[str]:
-    """Where the values of one argument come from."""
+    """The origins of the values of one argument."""
     return [
         f"{'' if path == name else f'{path}: '}from {said}"
         for path, said in lines_of(shown)
@@ -251,7 +251,7 @@ def _sources(shown: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _history(instances: Instances, asked: ApprovalRequest) -> list[dict[str, Any]]:
-    """How the latest such calls were decided, by each approver."""
+    """The decisions on the latest calls of this tool, by approver."""
     found = instances.outcomes(by=("approver",), tenant=asked.tenant, tools=[asked.tool], newest=LATEST)
     return [
         {"who": one["approver"], **{name: one[name] for name in ("accepted", "edited", "rejected", "responded")}}

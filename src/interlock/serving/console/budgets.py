@@ -1,4 +1,4 @@
-"""The budgets of an instance's models: how they stand, for those who may see the instance or raise one, and raising one."""
+"""The page of an instance's budgets, for those who may see the instance or raise a budget."""
 
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ def add(router: APIRouter) -> None:
 
 
 async def show(request: Request, workflow_id: str, serves: Serves, caller: Calls) -> Response:
-    """How they stand."""
+    """Show the budgets."""
     values = await run_in_threadpool(_values, serves, workflow_id, caller)
     return page(request, "budgets.html", caller, **values)
 
@@ -37,7 +37,7 @@ async def raise_budget(
     key: Annotated[str, Form(max_length=128)] = "",
     form_token: Annotated[str, Form()] = "",
 ) -> Response:
-    """Add to a budget; a form that is sent twice does it once."""
+    """Raise a budget; submitting a form twice raises it once."""
     serves.callers.check_form(request, caller, form_token)
     found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     await found.instances.araise_budget(workflow_id, budget, more, by=caller.principal, reason=reason, key=key)

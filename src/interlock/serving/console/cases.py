@@ -1,4 +1,4 @@
-"""One instance: its state, what it waits for, what happened, and acting on it."""
+"""The page of one instance: its state, what it waits for, its timeline, and the actions on it."""
 
 import datetime as dt
 import json
@@ -49,12 +49,12 @@ class Open:
     otherwise: str
     href: str | None = None
     deliver: str | None = None
-    """Where the event that it waits for can be delivered by hand."""
+    """The address of the form to deliver the expected event by hand."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt whose outcome nobody knows."""
+    """An attempt of unknown outcome."""
 
     key: str
     tool: str
@@ -190,7 +190,7 @@ def _happened(entry: Entry, payload: JsonObject | None) -> Happened:
 
 
 def _messages(found: Found) -> list[dict[str, str]] | None:
-    """The conversation; None where the workflow's checkpointer does not keep one apart."""
+    """The conversation; None if the workflow's checkpointer does not store it separately."""
     saver, thread = found.graph.checkpointer, found.instance.thread_id
     if not isinstance(saver, SQLCheckpointer) or thread is None:
         return None
@@ -201,7 +201,7 @@ _WHO = {"human": "Customer", "ai": "Model", "tool": "Tool", "system": "Applicati
 
 
 def _message(role: str, message: Any) -> dict[str, str]:
-    """A message as a page shows it: what was said, and folded away what was called and what came back."""
+    """A message for the page: its text, and its calls or results, which are collapsed."""
     shown = {
         "role": role if role in _WHO else "other",
         "who": _WHO.get(role, role),
@@ -228,7 +228,7 @@ def _message(role: str, message: Any) -> dict[str, str]:
 
 
 def _readable(text: str) -> str:
-    """JSON on several lines; any other text as it is."""
+    """JSON is formatted on several lines; any other text is unchanged."""
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except ValueError:
@@ -238,7 +238,7 @@ def _readable(text: str) -> str:
 async def resume(
     request: Request, workflow_id: str, serves: Serves, caller: Calls, form_token: Annotated[str, Form()] = ""
 ) -> Response:
-    """Let the thread run on."""
+    """Resume the thread."""
     serves.callers.check_form(request, caller, form_token)
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     await found.instances.aresume(workflow_id, by=caller.looks_as)
@@ -258,7 +258,7 @@ async def resolve(
     note: Annotated[str, Form(max_length=2000)] = "",
     form_token: Annotated[str, Form()] = "",
 ) -> Response:
-    """Say what became of an attempt."""
+    """Resolve an attempt."""
     serves.callers.check_form(request, caller, form_token)
     try:
         returned = json.loads(output) if output.strip() else None
@@ -289,7 +289,7 @@ async def cancel(
     reason: Annotated[str, Form(min_length=1, max_length=2000)],
     form_token: Annotated[str, Form()] = "",
 ) -> Response:
-    """Cancel it, and undo what can be undone."""
+    """Cancel the instance, and undo what can be undone."""
     serves.callers.check_form(request, caller, form_token)
     found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     became = await found.instances.acancel(workflow_id, reason, by=caller.principal)
@@ -300,7 +300,7 @@ async def cancel(
 async def fork(
     request: Request, workflow_id: str, serves: Serves, caller: Calls, form_token: Annotated[str, Form()] = ""
 ) -> Response:
-    """Begin its own instance from here."""
+    """Fork the instance."""
     serves.callers.check_form(request, caller, form_token)
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     made = await found.instances.afork(found.config(), principal=caller.looks_as)
@@ -317,7 +317,7 @@ async def erase(
     reason: Annotated[str, Form(min_length=1, max_length=2000)],
     form_token: Annotated[str, Form()] = "",
 ) -> Response:
-    """Erase the conversation, or the payloads of the record."""
+    """Erase the conversation, or the payloads of the audit trail."""
     serves.callers.check_form(request, caller, form_token)
     await run_in_threadpool(erasing, serves, workflow_id, what, reason, caller)
     return to(request, f"/console/instances/{part(workflow_id)}", "erased")

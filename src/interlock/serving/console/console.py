@@ -1,4 +1,4 @@
-"""The console's routes put together: every page answers errors with a page."""
+"""The routes of the console; every page shows its errors as a page."""
 
 import re
 from collections.abc import Callable, Coroutine
@@ -23,10 +23,10 @@ _STATIC = {"console.css": "text/css; charset=utf-8", "console.js": "text/javascr
 
 
 class Page(APIRoute):
-    """A route whose errors are pages."""
+    """A route that shows its errors as pages."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Answer, or show what went wrong."""
+        """Return a handler that shows errors as pages."""
         handle = super().get_route_handler()
 
         async def shown(request: Request) -> Response:
@@ -61,14 +61,14 @@ router = APIRouter(prefix="/console", include_in_schema=False, route_class=Page)
 @router.get("")
 @router.get("/")
 async def begin(request: Request, caller: Calls) -> Response:
-    """The first page."""
+    """Redirect to the first page."""
     del caller
     return RedirectResponse(f"{root_of(request)}/console/attention")
 
 
 @router.get("/static/{name}")
 async def static(name: str) -> Response:
-    """The style sheet and the script."""
+    """Serve the style sheet and the script."""
     if name not in _STATIC or not re.fullmatch(r"[a-z.]+", name):
         raise HTTPException(404, "There is no such file.")
     text = (files(__package__) / "static" / name).read_text("utf-8")
@@ -81,7 +81,7 @@ for topic in (signing_in, attention, instances, cases, budgets, approvals, absen
 
 @router.get("/{path:path}")
 async def elsewhere(path: str, caller: Calls) -> Response:
-    """Any other address."""
+    """Answer any other address."""
     del caller
     raise InputError(f"The console has no page {path[:200]!r}.", code="unknown_page")
 

@@ -1,4 +1,4 @@
-"""How a page is made: templates, what all of them show, the forms' tokens, and the headers that keep a browser safe."""
+"""Renders pages: templates, the values for all of them, form tokens, and the headers that protect the browser."""
 
 import json
 import secrets
@@ -44,21 +44,21 @@ _SAID = {
     "respond": ("good", "Answered."),
     "more": ("good", "Your decision is recorded. More people have to agree."),
     "stopped": ("bad", "Your decision is recorded. The workflow could not continue; the next tick tries again."),
-    "resumed": ("good", "It ran on."),
-    "resolved": ("good", "Recorded. The workflow finds it when it runs on."),
+    "resumed": ("good", "The thread continued."),
+    "resolved": ("good", "Recorded. The workflow finds it when it continues."),
     "erased": ("good", "Erased."),
     "delivered": ("good", "Delivered."),
-    "retried": ("good", "It is tried again."),
+    "retried": ("good", "It will be retried."),
     "cancelled": ("good", "It is cancelled, and what was done is undone."),
     "cancelling": ("bad", "It is cancelled. Not everything could be undone yet; the page says what is left."),
     "raised": ("good", "The budget is raised. A run that stopped at it can continue."),
-    "reassigned": ("good", "It is for others to decide now."),
-    "reminded": ("good", "They are reminded."),
-    "delegated": ("good", "From now on they decide for you as well."),
-    "undelegated": ("good", "It is ended."),
+    "reassigned": ("good", "The request is reassigned."),
+    "reminded": ("good", "A reminder was sent."),
+    "delegated": ("good", "From now on, they can decide for you too."),
+    "undelegated": ("good", "The delegation is ended."),
     "forked": ("good", "This is the new instance."),
 }
-"""What a page says after an action: a code in the address, never a text of it."""
+"""The confirmation after an action; the address contains only its code, never a text."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,14 @@ def _environment() -> jinja2.Environment:
 
 
 def _safe(value: Any) -> Any:
-    """Every text that a page shows goes out through the sink for HTML."""
+    """Escape every text of a page for HTML."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return Markup(html(value))  # noqa: S704 -- that is the sink
     return value
 
 
 def pretty(value: Any) -> str:
-    """JSON for people to read."""
+    """Format JSON for people."""
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
@@ -101,7 +101,7 @@ TEMPLATES = _environment()
 
 
 def root_of(request: Request) -> str:
-    """The path that the service is mounted at."""
+    """The path at which the service is mounted."""
     return str(request.scope.get("root_path", "")).rstrip("/")
 
 
@@ -119,10 +119,10 @@ def page(
     Args:
         request: The request.
         template: The template's name.
-        caller: Who looks; None where nobody is signed in.
+        caller: The caller; None if nobody is signed in.
         answered: The status of the answer.
-        said: A line at the top; by default what the address says was done.
-        values: What the template shows.
+        said: A line at the top; by default the confirmation that the address names.
+        values: The values for the template.
     """
     service = service_of(request)
     browser = request.cookies.get(BROWSER_COOKIE) or secrets.token_urlsafe(24)
@@ -148,7 +148,7 @@ def page(
 
 
 def set_cookie(request: Request, answer: Response, name: str, value: str) -> None:
-    """Keep something in the browser for as long as it is open, out of reach of scripts and of other sites."""
+    """Set a session cookie that scripts and other sites cannot read."""
     answer.set_cookie(
         name,
         value,
@@ -160,13 +160,13 @@ def set_cookie(request: Request, answer: Response, name: str, value: str) -> Non
 
 
 def to(request: Request, path: str, done: str | None = None) -> RedirectResponse:
-    """Send the browser to another page of the console after an action."""
+    """Redirect to another page of the console after an action."""
     query = "" if done is None else f"{'&' if '?' in path else '?'}done={done}"
     return RedirectResponse(f"{root_of(request)}{path}{query}", HTTPStatus.SEE_OTHER, HEADERS)
 
 
 def problem_page(request: Request, error: InterlockError, caller: Caller | None) -> Response:
-    """An error as a page; anyone who is not signed in is asked to."""
+    """Show an error as a page; redirect to the sign-in page if nobody is signed in."""
     if isinstance(error, Unauthenticated):
         answer = to(request, "/console/sign-in")
         answer.delete_cookie(SESSION_COOKIE, path=root_of(request) or "/")
@@ -184,8 +184,8 @@ def problem_page(request: Request, error: InterlockError, caller: Caller | None)
 
 
 _HEADINGS = {
-    HTTPStatus.NOT_FOUND: "There is no such thing",
+    HTTPStatus.NOT_FOUND: "Not found",
     HTTPStatus.FORBIDDEN: "You may not do this",
-    HTTPStatus.CONFLICT: "Somebody was faster, or it changed meanwhile",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The database is out of reach for now",
+    HTTPStatus.CONFLICT: "Somebody else was faster, or it changed meanwhile",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The database is temporarily unreachable",
 }

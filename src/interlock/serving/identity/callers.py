@@ -45,18 +45,18 @@ class Caller:
 
 
 class Callers:
-    """Finds out who sends a request.
+    """Identifies the caller of a request.
 
     Args:
-        principal: The application's own function.
-        tokens: Bearer tokens; a browser keeps one in a cookie that scripts cannot read.
-        development: Everybody says who they are.
-        operators: The roles whose members see and run every instance of their tenant.
-        secret: Signs the tokens of forms (CSRF). The same in every process of one service; by default one that this process makes.
-            At least 16 bytes.
+        principal: A function of the application that identifies the caller.
+        tokens: Verifies bearer tokens; a browser keeps one in a cookie that scripts cannot read.
+        development: Development mode, in which callers choose who they are.
+        operators: The roles whose members may see and run every instance of their tenant.
+        secret: Signs the tokens of forms (CSRF); at least 16 bytes, and the same in every process of one service. By default, each
+            process generates one.
 
     Raises:
-        InputError: Not exactly one way was given to know who calls, or the secret is too short.
+        InputError: Not exactly one way to identify callers is given, or the secret is too short.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class Callers:
         return self._principal is None
 
     async def find(self, request: Request) -> Caller:
-        """Who sends the request.
+        """Identify the caller of a request.
 
         Raises:
-            Unauthenticated: Nobody who can be known.
-            PrincipalError: A page of another origin sends it with this browser's session, or the keys are out of reach.
+            Unauthenticated: The caller cannot be identified.
+            PrincipalError: A page of another origin uses this browser's session, or the keys cannot be fetched.
         """
         found = await self._found(request)
         if found is None or not found.is_known:
@@ -175,7 +175,7 @@ def refuse_other_origins(request: Request) -> None:
 
 
 def _host_of(origin: str) -> str | None:
-    """The host and port of an origin; None where it is none."""
+    """The host and port of an origin; None if it has none."""
     try:
         return urlsplit(origin).netloc
     except ValueError:  # such as `http://[`

@@ -1,4 +1,4 @@
-"""Development mode: whoever comes says who they are, and every page says so."""
+"""Development mode: callers choose who they are, and every page says so."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from ...tools.principal import Principal
 
 @dataclass(frozen=True)
 class Development:
-    """Lets a request choose who it acts as, without a proof. For one's own machine alone.
+    """Lets each request choose its principal without proof. Only for your own machine.
 
     Attributes:
-        people: Who can be chosen; the first acts where a request names nobody.
+        people: The principals to choose from; the first is the default.
     """
 
     people: tuple[Principal, ...] = (
@@ -20,7 +20,7 @@ class Development:
     )
 
     def named(self, name: str | None) -> Principal | None:
-        """The one of this id; the first where none is named; None where there is none of that id."""
+        """The principal with this id; the first if no id is given; None if there is no such principal."""
         if not name:
             return self.people[0]
         return next((one for one in self.people if one.id == name), None)

@@ -15,20 +15,20 @@ class Tokens:
     """Reads principals from bearer tokens.
 
     Args:
-        issuer: Who signs them: the claim `iss` must be this.
-        audience: Whom they are for: the claim `aud` must have this.
-        keys: Where the issuer's public keys are: the URL of a JSON Web Key Set, or the path of a file with one or with a key in PEM. A
-            key set is fetched when it is first needed and again when a token names a key that it lacks.
-        algorithms: Which signatures count.
-        id_claim: The claim that has the principal's id.
-        roles_claim: The claim that has their roles: a list, or words separated by spaces. A path with dots reaches into objects, such as
+        issuer: The required value of the claim `iss`.
+        audience: The required value in the claim `aud`.
+        keys: The source of the issuer's public keys: the URL of a JSON Web Key Set, or the path of a file with one or with a key in PEM.
+            A key set is fetched on first use, and again if a token names an unknown key.
+        algorithms: The accepted signature algorithms.
+        id_claim: The claim with the principal's id.
+        roles_claim: The claim with the roles: a list, or words separated by spaces. A path with dots reaches into objects, such as
             `realm_access.roles`.
-        tenant_claim: The claim that has their tenant, which a token may leave out for the default one; None where there is one tenant.
-        revoked: Told the claims, says whether the token no longer counts; asked at each request.
-        leeway: How many seconds the clocks may differ.
+        tenant_claim: The claim with the tenant; if a token lacks it, the default tenant is used. None if there is only one tenant.
+        revoked: A function of the claims that returns whether the token was revoked; called for each request.
+        leeway: The accepted difference between clocks, in seconds.
 
     Raises:
-        InputError: A setting cannot be used.
+        InputError: A setting is invalid.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Tokens:
         self._revoked = revoked
 
     def claims(self, token: str) -> dict[str, Any]:
-        """Verify a token and give its claims. Blocks while a key set is fetched.
+        """Verify a token and return its claims. Blocks while a key set is fetched.
 
         Raises:
             PrincipalError: It is not valid: expired, of another issuer, for another audience, not signed by its key, or revoked.
@@ -84,15 +84,15 @@ class Tokens:
 
         Args:
             kind: Its class.
-            audience: Whom its tokens are for.
+            audience: The audience.
         """
         return kind(audience=audience, **self._settings)
 
     def current(self, claims: Mapping[str, Any]) -> Principal:
-        """The principal that claims name which were verified elsewhere, unless the token was revoked.
+        """The principal in claims that were already verified, unless the token was revoked.
 
         Raises:
-            PrincipalError: It was, or they name nobody.
+            PrincipalError: The token was revoked, or the claims name nobody.
         """
         self._check_current(claims)
         return self.principal_of(claims)
@@ -102,7 +102,7 @@ class Tokens:
             raise PrincipalError("The bearer token was revoked. Get a new one.", code="invalid_token")
 
     def principal(self, token: str) -> Principal:
-        """Verify a token and give the principal that it names.
+        """Verify a token and return its principal.
 
         Raises:
             PrincipalError: It is not valid, or its claims name nobody.
@@ -110,10 +110,10 @@ class Tokens:
         return self.principal_of(self.claims(token))
 
     def principal_of(self, claims: Mapping[str, Any]) -> Principal:
-        """The principal that verified claims name.
+        """The principal in verified claims.
 
         Raises:
-            PrincipalError: They name nobody, or one of them cannot be used.
+            PrincipalError: They name nobody, or one of them is invalid.
         """
         return self._names.principal_of(claims)
 

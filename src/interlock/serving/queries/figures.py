@@ -1,4 +1,4 @@
-"""Figures of a whole tenant, which are slow to count: counted in the background, and shown with their time."""
+"""Figures of a whole tenant, which are slow to count: counted in the background, and shown with the time of the count."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from ...tools.sinks import logger_of
 logger = logger_of("interlock.serving")
 _SECONDS = 15.0
 _SHARE = 20
-"""Counting may use one in so many seconds."""
+"""The minimum ratio of elapsed time to the time spent counting."""
 _KEPT = 200
 
 
@@ -23,7 +23,7 @@ class _Remembered:
     counted_at: float
     """Seconds since 1970 UTC."""
     is_due: float
-    """On the clock that only goes forward."""
+    """When they have to be counted again, on the monotonic clock."""
     counting: asyncio.Task[None] | None = None
 
 

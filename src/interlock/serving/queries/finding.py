@@ -24,7 +24,7 @@ SHORTEST = 3
 def find(service: Service, caller: Caller, text: str) -> list[Listed]:
     """Instances with this id, thread or person served, or with this text in their data. Blocking.
 
-    An operator finds those of the tenant, everybody else those that serve them. Sensitive fields are not searched.
+    Operators find all instances of the tenant, others those that serve them. Sensitive fields are not searched.
     """
     tenant, person = caller.principal.tenant, caller.principal.id
     found: dict[str, Listed] = {}

@@ -44,15 +44,16 @@ def open_for(
     person: str | None = None,
     decides: bool = False,
 ) -> list[OpenApproval]:
-    """Open approvals of a caller, the longest open first; blocks.
+    """Open approvals of a caller, the oldest first. Blocking.
 
     Args:
         service: The service.
-        caller: Who looks. An operator sees all of their tenant; everybody else what serves them, what they asked for, and what they are asked.
-        limit: How many at most.
-        workflow: Of which workflow; None for all.
-        person: Only those that this person asked for, or whose instance serves them; None for anybody's.
-        decides: Only those that the caller could agree to now.
+        caller: The caller. Operators see all of their tenant; others see those of instances that serve them, those that they requested, and
+            those that ask them.
+        limit: The maximum number.
+        workflow: Only those of this workflow; None for all.
+        person: Only those that this person requested, or whose instance serves them; None for all.
+        decides: Only those that the caller may approve now.
     """
     found: list[OpenApproval] = []
     for store in service.workflows.stores:
@@ -153,7 +154,7 @@ def _with_instances(
 def why_not(
     engine: Engine, connection: Connection, request: ApprovalRequest, instance: Instance, caller: Caller
 ) -> str | None:
-    """Why the caller may not agree to an open request, or None if they may."""
+    """Why the caller may not approve an open request; None if they may."""
     return why_not_decide(engine, connection, request, instance, caller.principal)
 
 

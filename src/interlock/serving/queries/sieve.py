@@ -73,11 +73,11 @@ class Sieve:
         """The columns that it reads."""
 
     def lets_through(self, row: Any, served: str | None) -> bool:
-        """Whether the whole row is worth reading.
+        """Whether the complete row is worth reading.
 
         Args:
-            row: With the columns that the sieve looks at.
-            served: Whom the instance serves.
+            row: A row with the columns of the sieve.
+            served: The person whom the instance serves.
         """
         graph = self._service.workflows.by_name.get(row.workflow)
         if graph is None or self._workflow not in {None, row.workflow}:

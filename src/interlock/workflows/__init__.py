@@ -1,4 +1,4 @@
-"""Ready-made workflows, written against the public face only: the retail desk, the case desk and the engagement desk.
+"""Ready-made workflows that use only the public API: the retail desk, the case desk, the engagement desk and the access desk.
 
 Open `retail/workflow.py` first.
 """

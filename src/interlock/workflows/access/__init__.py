@@ -1,4 +1,4 @@
-"""The access desk: somebody asks for access to a system, their manager grants it for 7 or 90 days, and it ends by itself.
+"""The access desk: a person requests access to a system, their manager grants it for 7 or 90 days, and it ends automatically.
 
 graph = access_workflow(model).compile(checkpointer=SQLCheckpointer("sqlite:///access.db"))
 open_access(graph.engine.store)  # the tables of people and grants, with a few people

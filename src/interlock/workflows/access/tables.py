@@ -1,4 +1,4 @@
-"""The system of record of the access desk: who works here and for whom, and who has access to what until when."""
+"""The system of record of the access desk: people with their managers, and grants of access with their ends."""
 
 import datetime as dt
 
@@ -35,7 +35,7 @@ PEOPLE = (
 
 
 def create_tables(connection: Connection) -> None:
-    """Create the tables, where they are not there."""
+    """Create missing tables."""
     metadata.create_all(connection)
 
 
@@ -47,10 +47,10 @@ def load_sample_people(connection: Connection) -> None:
 
 
 def open_access(database: Database | WorkflowStore) -> None:
-    """Make a database ready for the workflow: create its tables, and fill empty ones with a few people.
+    """Prepare a database for the workflow: create its tables, and fill empty ones with a few people.
 
     Args:
-        database: That of the workflow store: `graph.engine.store`, or a checkpointer's `database`.
+        database: The database of the workflow store: `graph.engine.store`, or a checkpointer's `database`.
     """
     opened = database.database if isinstance(database, WorkflowStore) else database
     with opened.write() as connection:
@@ -59,11 +59,11 @@ def open_access(database: Database | WorkflowStore) -> None:
 
 
 def access_of(database: Database | WorkflowStore, person: str) -> dict[str, dt.datetime]:
-    """The systems that a person has access to, each with the moment at which that ends.
+    """The systems to which a person has access, each with the time at which the access ends.
 
     Args:
         database: As for `open_access`.
-        person: Who.
+        person: The id of the person.
     """
     opened = database.database if isinstance(database, WorkflowStore) else database
     statement = sa.select(grants.c.system, grants.c.until).where(

@@ -1,11 +1,11 @@
 """The access desk: from a request to a grant, and from the grant to its end.
 
-open    --people.get--> open           who it is for, and who their manager is
-open    --access.grant--> granted      their manager agrees, and says why; 90 days take the role security as well
-granted --people.left--> ending        whoever leaves has no access any more
-granted --its deadline--> ending       after 7 or 90 days, as it was granted
-granted --access.end--> closed         somebody with the role security ends it before
-ending  --access.end--> closed         by itself
+open    --people.get--> open           for whom it is, and who their manager is
+open    --access.grant--> granted      the manager approves, and gives the reason; for 90 days, the role security approves too
+granted --people.left--> ending        a person who leaves loses access
+granted --its deadline--> ending       after the granted 7 or 90 days
+granted --access.end--> closed         somebody with the role security ends it early
+ending  --access.end--> closed         automatically
 """
 
 import datetime as dt
@@ -33,50 +33,50 @@ CLAIMS: tuple[Claim, ...] = (
     at_most(tools.grant_access, 1),
     before(tools.end_access, tools.grant_access),
 )
-"""What is proved of every path when the workflow is compiled."""
+"""The claims that are proved for every path when the workflow is compiled."""
 
 
 class LongGrants(Policy):
-    """A grant of 90 days takes the role security, after the manager."""
+    """A policy: a grant of 90 days requires an approval by the role security, after the manager's."""
 
     def judge(self, proposal: ProposalView) -> Ruling:
-        """Ask for grants of more than a month."""
+        """Require an approval for grants of more than a month."""
         if proposal.tool.name == tools.grant_access.name and proposal.arguments["days"] > 30:
             return RequireApproval(Approval(role=SECURITY, within="3d", edit=False), "it is for more than a month")
         return Allow()
 
     def may_require_approval(self, tool: object) -> bool:
-        """Whether it asks about a tool."""
+        """Whether it may require an approval for a tool."""
         return getattr(tool, "name", None) == tools.grant_access.name
 
 
 def knows_the_manager(view: GuardView) -> bool:
-    """The person was looked up, so that it is known who decides."""
+    """The person was looked up, so that the decider is known."""
     return view.data.manager is not None
 
 
 def manager(view: GuardView) -> str:
-    """Who decides: the manager of the person whom it is for."""
+    """The decider: the manager of the person who gets access."""
     return str(view.data.manager)
 
 
 def end_of_next_day(view: GuardView) -> dt.datetime:
-    """Until when the manager decides."""
+    """The manager's deadline."""
     return (view.now + dt.timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def has_security(view: GuardView) -> bool:
-    """Who proposes has the role security."""
+    """The proposer has the role security."""
     return view.principal.has_role(SECURITY)
 
 
 def left(data: tools.AccessData, event: tools.PersonLeft) -> None:
-    """Take down why the access ends."""
+    """Record why the access ends."""
     data.ends_because = f"{event.person} left"
 
 
 def end_it(view: DecisionView) -> object:
-    """End the access: what its deadline and the event lead to."""
+    """End the access, after its deadline or the event."""
     return tools.end_access, {"reason": view.data.ends_because or "its time is over"}
 
 
@@ -84,11 +84,11 @@ def access_workflow(model: BaseChatModel | str | None = None, *, prompt: Prompt 
     """Build the workflow.
 
     Args:
-        model: Who helps the person: a chat model, or its name. Without one the workflow can be drawn, and moved from outside.
-        prompt: What the model is told first; no rule depends on it.
+        model: The chat model that helps the person, or its name. Without one, the workflow can be drawn, and moved from outside.
+        prompt: The system prompt; no rule depends on it.
 
     Returns:
-        The workflow. Compile it with a store whose database holds the tables of people and grants (`open_access`).
+        The workflow. Compile it with a store whose database has the tables of people and grants (`open_access`).
     """
     flow = Workflow(
         "access", data=tools.AccessData, model=model, prompt=prompt, policies=[LongGrants()], run_by=SECURITY

@@ -1,4 +1,4 @@
-"""The case workflow: a case is assigned to a queue of agents, watched, reassigned with a supervisor's consent, and closed.
+"""The case workflow: a case is assigned to a queue of agents, watched, reassigned with a supervisor's approval, and closed.
 
 graph = case_workflow(model).compile(checkpointer=SQLCheckpointer("sqlite:///cases.db"))
 open_cases(graph.engine.store)  # three queues and two cases, unless there are some already

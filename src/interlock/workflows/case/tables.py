@@ -1,4 +1,4 @@
-"""Cases and the queues that they wait in, in two SQL their own tables."""
+"""Cases and their queues, in two SQL tables."""
 
 import sqlalchemy as sa
 from sqlalchemy import Column, Connection, Engine, ForeignKey, MetaData, Table
@@ -14,7 +14,7 @@ queues = Table(
     Column("is_open", sa.Boolean, nullable=False),
     **TABLE_OPTIONS,
 )
-"""Where agents take their cases from; a closed queue takes none."""
+"""The queues from which agents take cases; a closed queue accepts none."""
 
 cases = Table(
     "case_cases",
@@ -30,7 +30,7 @@ cases = Table(
 
 
 def create_tables(bind: Connection | Engine) -> None:
-    """Create the tables where they are missing."""
+    """Create missing tables."""
     metadata.create_all(bind)
 
 

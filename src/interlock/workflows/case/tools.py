@@ -121,7 +121,7 @@ def get_case(case_id: str, ctx: ToolContext[CaseData]) -> Case:
 @command("case.assign", effect="transactional", check=can_be_assigned)
 def assign_case(case_id: str, queue_id: str, ctx: ToolContext[CaseData], reason: str | None = None) -> Assignment:
     """Assign a case to an eligible agent queue."""
-    del reason  # it is in the record, where the caller why will look
+    del reason  # it is recorded with the call, for anyone who asks why
     ctx.session.execute(sa.update(cases).where(cases.c.case_id == case_id).values(queue_id=queue_id))
     ctx.data.case_id, ctx.data.queue_id = case_id, queue_id
     ctx.emit(CaseAssigned(case_id=case_id, queue_id=queue_id))

@@ -1,10 +1,10 @@
 """The case workflow: from validated to queued to closed.
 
-    validated --case.assign--> queued        the case waits, and the queue is open
-    queued    --queue.reassign--> queued     at most three times, and a supervisor agrees to exactly that
-    queued    --case.close--> closed         once the queue was seen to have answered
+    validated --case.assign--> queued        the case is not assigned yet, and the queue is open
+    queued    --queue.reassign--> queued     at most three times, each with a supervisor's approval of the exact call
+    queued    --case.close--> closed         once the queue is known to have answered
 
-Cases can be looked up where they are assigned; `queue.status` looks at the queue, and takes down when it has answered.
+Cases can be looked up before they are assigned; `queue.status` reads the queue, and records when it has answered.
 """
 
 from langchain_core.language_models import BaseChatModel
@@ -44,7 +44,7 @@ PROMPT = "You route cases to the queues of a service centre. Be brief, and say o
 IS_ANSWERED = field("answered").equals(True).named("is_answered")
 """The customer has an answer."""
 MAY_BE_MOVED = (field("reassigned").below(MOST_REASSIGNMENTS) & ~IS_ANSWERED).named("may_be_moved")
-"""The case may go to another queue: a few times, and not once its customer has an answer."""
+"""The case may be moved to another queue: only a few times, and only before its customer has an answer."""
 
 CLAIMS: tuple[Claim, ...] = (
     every(tools.reassign_case).needs(approval(role="supervisor")),
@@ -57,18 +57,18 @@ CLAIMS: tuple[Claim, ...] = (
     before(calls(tools.queue_status, tools.reassign_case), tools.assign_case),
     always_possible(final),
 )
-"""What is proved of every path when the workflow is compiled."""
+"""The claims that are proved for every path when the workflow is compiled."""
 
 
 def case_workflow(model: BaseChatModel | str | None = None, *, prompt: Prompt | None = PROMPT) -> Workflow:
     """Build the workflow.
 
     Args:
-        model: Who routes the case: a chat model, or its name. Without one the workflow can be drawn, and moved from outside.
-        prompt: What the model is told first; no rule depends on it.
+        model: The chat model that routes the case, or its name. Without one, the workflow can be drawn, and moved from outside.
+        prompt: The system prompt; no rule depends on it.
 
     Returns:
-        The workflow. Compile it with a store whose database holds the tables of cases (`open_cases`).
+        The workflow. Compile it with a store whose database has the tables of cases (`open_cases`).
     """
     flow = Workflow("case", data=tools.CaseData, model=model, prompt=prompt)
     flow.add_state(VALIDATED, tools=[tools.get_case])
@@ -89,12 +89,12 @@ def case_workflow(model: BaseChatModel | str | None = None, *, prompt: Prompt | 
 
 
 def open_cases(database: Database | WorkflowStore) -> None:
-    """Make a database ready for the workflow: create the tables of cases, and fill empty ones with a few.
+    """Prepare a database for the workflow: create the tables of cases, and fill empty ones with a few.
 
-    The tools change cases in the transaction of the workflow's own record, so both are in one database.
+    The tools change cases in the transaction of the workflow's own record, so both must be in the same database.
 
     Args:
-        database: That of the workflow store: `graph.engine.store`, or a checkpointer's `database`.
+        database: The database of the workflow store: `graph.engine.store`, or a checkpointer's `database`.
     """
     opened = database.database if isinstance(database, WorkflowStore) else database
     with opened.write() as connection:

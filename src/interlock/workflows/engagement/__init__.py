@@ -1,4 +1,4 @@
-"""Engagement: one command asks for a message to be sent, others send it, and the workflow tracks the state all the while."""
+"""Engagement: a command requests a message, another process sends it, and the workflow tracks the deliveries."""
 
 from .events import MessageDelivered, MessageFailed, MessageRequested
 from .workflow import EngagementData, engagement_workflow, send_message

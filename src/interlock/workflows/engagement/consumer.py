@@ -1,7 +1,7 @@
-"""Those who send messages, as their own process: `python -m interlock.workflows.engagement.consumer --bus nats://…`.
+"""The process that sends messages: `python -m interlock.workflows.engagement.consumer --bus nats://…`.
 
-It takes requests from the broker and answers each with a delivery, or with a failure for the channels that it was told are
-broken. It has no database and knows nothing of workflows: it answers to the event that it was given.
+It receives requests from the broker, and answers each with a delivery, or with a failure for broken channels. It has no database and
+does not depend on workflows: its answer refers to the event that it received.
 """
 
 import argparse
@@ -21,9 +21,9 @@ class Sender:
     """Answers requests for messages.
 
     Args:
-        bus: Where answers are published.
-        broken: Channels over which nothing can be sent.
-        silent: Channels over which nothing is ever heard again.
+        bus: The bus to which answers are published.
+        broken: The channels for which sending fails.
+        silent: The channels for which no answer is ever published.
     """
 
     def __init__(self, bus: Bus, *, broken: frozenset[str] = frozenset(), silent: frozenset[str] = frozenset()) -> None:
@@ -32,7 +32,7 @@ class Sender:
         self._silent = silent
 
     async def __call__(self, message: Message) -> None:
-        """Send one message, as it were, and say what became of it."""
+        """Simulate sending one message, and publish the result."""
         request = message.envelope()
         known = {key: request.fields[key] for key in ("customerId", "channel", "template")}
         asked = MessageRequested.model_validate(known)

@@ -1,4 +1,4 @@
-"""What is said between the workflow and those who send messages."""
+"""The events between the workflow and the process that sends messages."""
 
 from typing import Literal
 

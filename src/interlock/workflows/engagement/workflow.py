@@ -46,18 +46,18 @@ CLAIMS: tuple[Claim, ...] = (
     before(state("closed") | state("escalated"), send_message),
     always_possible(final),
 )
-"""What is proved of every path when the workflow is compiled."""
+"""The claims that are proved for every path when the workflow is compiled."""
 
 
 def engagement_workflow(
     model: BaseChatModel | str | None = None, *, within: str | dt.timedelta = "2h", name: str = "engagement"
 ) -> Workflow:
-    """The workflow: `draft`, then `dispatched` until every channel has delivered, then `closed`; `escalated` when one failed or
+    """Build the workflow: `draft`, then `dispatched` until every channel has delivered, then `closed`; `escalated` if one failed or
     the deadline came first.
 
     Args:
-        model: Who proposes in `draft`; without one, the message is requested with `graph.instances.execute`.
-        within: How long the deliveries may take.
+        model: The chat model that proposes in `draft`; without one, request the message with `graph.instances.execute`.
+        within: The time limit for the deliveries.
         name: The workflow's name.
     """
     flow = Workflow(name, data=EngagementData)

@@ -1,4 +1,4 @@
-"""The retail desk: a shop in SQL and the customer service over it.
+"""The retail desk: a shop in SQL, and its customer service.
 
 graph = retail_workflow(model).compile(checkpointer=SQLCheckpointer("sqlite:///desk.db"))
 open_shop(graph.engine.store)  # the sample shop, unless there is one already

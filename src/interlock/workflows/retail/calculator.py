@@ -1,7 +1,7 @@
 """The desk's calculator: `+ - * / ( )` over decimal numbers, exact, rounded to two places at the end.
 
-A small parser rather than Python's own: an expression comes from a model, and `eval` of it, even of an expression of
-digits and operators alone, can be made to take all time and memory there is (`9**9**9`).
+It uses a small parser instead of Python's `eval`: a model writes the expressions, and even digits and operators alone can
+make `eval` use unlimited time and memory (`9**9**9`).
 """
 
 import re
@@ -11,7 +11,7 @@ from fractions import Fraction
 from ...tools.errors import Refused
 
 LONGEST_EXPRESSION = 200
-"""Characters; with it depth, time and the size of numbers are bounded as well."""
+"""The maximum number of characters, which also limits depth, time and the size of numbers."""
 
 _TOKEN = re.compile(r"\s*(?:(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)|(?P<sign>[-+*/()]))", re.ASCII)
 
@@ -23,7 +23,7 @@ def calculate(expression: str) -> Decimal:
         The result, rounded to two places (half to even).
 
     Raises:
-        Refused: It is too long, is not such an expression, or divides by zero.
+        Refused: The expression is too long, invalid, or divides by zero.
     """
     if len(expression) > LONGEST_EXPRESSION:
         raise _refused(f"it has {len(expression)} characters, and {LONGEST_EXPRESSION} are allowed")

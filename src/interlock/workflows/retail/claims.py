@@ -1,16 +1,16 @@
-"""The desk's policy as claims, proved of every path when the desk is compiled; and what of the policy no claim can say.
+"""The desk's policy as claims, which are proved for every path when the desk is compiled; and the rules that no claim can express.
 
-The source is tau2-bench's retail policy, as `rules` names it. Each claim below keeps one of its sentences. What is left is about
-the system of record, about words, or about single orders, which a proof over states does not see:
+The source is tau2-bench's retail policy (see `rules`). Each claim below expresses one of its sentences. The remaining rules concern
+the system of record, the model's words, or single orders, which a proof over states does not model:
 
-| rule of the policy | what keeps it |
+| rule of the policy | enforced by |
 |---|---|
 | only the customer's own orders and profile | checks, which read the shop's rows (`rules`) |
 | the right status of an order; items modified or exchanged once per order; the same product type; enough on a gift card | checks, by the rules that the operations run |
 | refund to the original payment method or a gift card; only two reasons for a cancellation | the input models and checks of the tools |
-| list the details of a change before it is confirmed | the preview, which the confirmation is bound to |
-| nothing made up, no opinions, no call beside an answer | the prompt asks for it; no tool depends on it |
-| hand over only what is out of scope | the model's judgement; a hand-over is always possible, which is claimed |
+| list the details of a change before it is confirmed | the preview, to which the confirmation is bound |
+| nothing made up, no opinions, no text next to a call | the prompt only; no tool depends on it |
+| hand over only requests that are out of scope | the model's judgement; the claim is that a hand-over is always possible |
 """
 
 from ...rules.claims import (

@@ -1,4 +1,4 @@
-"""What the desk tells others: they leave through the outbox when the change commits."""
+"""The events of the desk; they are published through the outbox when the change commits."""
 
 from ...tools.events import Event
 from .shop import CancelReason, Money

@@ -1,7 +1,7 @@
-"""What the desk can look up, and what it does not show to whom.
+"""The desk's look-ups, restricted to the customer whom it serves.
 
-`customer_id`, wherever it is given, is the customer whom the desk serves: orders and profiles of others are then
-answered exactly as if they did not exist, so that nobody learns from the answer that they do.
+`customer_id`, if given, is the customer whom the desk serves: orders and profiles of other customers are answered exactly as
+if they did not exist, so that the answer does not reveal them.
 """
 
 from sqlalchemy.orm import Session
@@ -23,10 +23,10 @@ from .shop import (
 
 
 def find_customer_by_email(session: Session, email: str) -> str:
-    """Find the ID of the customer with this email address, in any spelling of its case.
+    """Find the ID of the customer with this email address, ignoring case.
 
     Raises:
-        Refused: There is none.
+        Refused: There is no such customer.
     """
     user_id = find_user_by_email(session, email)
     if user_id is None:
@@ -39,10 +39,10 @@ def find_customer_by_email(session: Session, email: str) -> str:
 
 
 def find_customer_by_name(session: Session, first_name: str, last_name: str, zip_code: str) -> str:
-    """Find the ID of the customer of this name, in any spelling of its case, with this zip code.
+    """Find the ID of the customer with this name, ignoring case, and this zip code.
 
     Raises:
-        Refused: There is none, or there are several: then only the email address tells who it is.
+        Refused: There is no such customer, or several; then only the email address identifies one.
     """
     user_ids = find_users_by_name(session, first_name, last_name, zip_code)
     if not user_ids:
@@ -64,7 +64,7 @@ def get_user(session: Session, user_id: str, *, customer_id: str | None = None, 
     """Look up a customer's profile.
 
     Raises:
-        Refused: There is no such customer, or it is another than the one served.
+        Refused: There is no such customer, or it is not the one served.
     """
     user = read_user(session, user_id, lock=lock) if customer_id in (None, user_id) else None
     if user is None:
@@ -98,7 +98,7 @@ def get_product(session: Session, product_id: str) -> Product:
     """Look up a type of product with all of its variants.
 
     Raises:
-        Refused: There is none of this ID.
+        Refused: There is no product with this ID.
     """
     product = read_product(session, product_id)
     if product is None:
@@ -115,7 +115,7 @@ def get_item(session: Session, item_id: str) -> Variant:
     """Look up one variant of a product by its item ID.
 
     Raises:
-        Refused: There is none of this ID.
+        Refused: There is no item with this ID.
     """
     found = read_variants(session, [item_id]).get(item_id)
     if found is None:
@@ -129,5 +129,5 @@ def get_item(session: Session, item_id: str) -> Variant:
 
 
 def list_product_types(session: Session) -> dict[str, str]:
-    """List the types of products: their IDs by their names, in the order of names."""
+    """List the types of products: a mapping of names to IDs, sorted by name."""
     return read_product_names(session)

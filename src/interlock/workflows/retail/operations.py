@@ -1,14 +1,14 @@
-"""What the desk can do to orders and profiles: each operation can be asked for, looked at, and carried out.
+"""The desk's operations on orders and profiles: each can be checked, previewed and executed.
 
-An operation is called with a SQLAlchemy `Session` on the shop and its arguments, and writes within the transaction of
-that session; the caller commits. Beside it stand the same rules without the writing:
+An operation takes a SQLAlchemy `Session` on the shop and its arguments, and writes in the transaction of that session; the caller
+commits. Its `check` and `preview` apply the same rules without writing:
 
-    cancel_order(session, "#W1", "no longer needed", customer_id="ada")            # the order as it is now, or raises
-    Refused cancel_order.check(session, "#W1", "no longer needed", customer_id="ada")      # None, or the reason why not
-    cancel_order.preview(session, "#W1", "no longer needed", customer_id="ada")    # what would change
+    cancel_order(session, "#W1", "no longer needed", customer_id="ada")            # the changed order, or raises Refused
+    cancel_order.check(session, "#W1", "no longer needed", customer_id="ada")      # None, or the reason why not
+    cancel_order.preview(session, "#W1", "no longer needed", customer_id="ada")    # the change that it would make
 
-All three run the same rules (`rules`). `customer_id`, where it is given, is the customer whom the desk serves: only
-that customer's orders and profile can be changed.
+All three use the same rules (`rules`). `customer_id`, if given, is the customer whom the desk serves: only that customer's orders
+and profile can be changed.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ R = TypeVar("R", bound=Order | User)
 
 
 class Counter:
-    """Where an operation finds the records that its rules look at, locked when it is going to write."""
+    """Looks up the records for an operation's rules, with locks if the operation will write."""
 
     def __init__(self, session: Session, *, lock: bool = False) -> None:
         self.session = session
@@ -42,7 +42,7 @@ class Counter:
         return lookups.get_user(self.session, user_id, customer_id=customer_id, lock=self._lock)
 
     def owner(self, order: Order) -> User:
-        """Find whose order it is."""
+        """Find the customer of an order."""
         return self.user(order.user_id, None)
 
     def catalogue(self, item_ids: Sequence[str]) -> Catalogue:
@@ -51,14 +51,14 @@ class Counter:
 
 
 class Operation(Generic[P, R]):
-    """One thing that can be done to an order or a profile."""
+    """One operation on an order or a profile."""
 
     def __init__(self, plan: Callable[Concatenate[Counter, P], Change[R]]) -> None:
         self._plan: Callable[Concatenate[Counter, P], Change[R]] = plan
         update_wrapper(self, plan)
 
     def __call__(self, session: Session, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Do it, and give the record as it is now.
+        """Execute it, and return the changed record.
 
         Raises:
             Refused: A rule does not allow it; nothing was written.
@@ -72,7 +72,7 @@ class Operation(Generic[P, R]):
         return change.after
 
     def check(self, session: Session, *args: P.args, **kwargs: P.kwargs) -> str | None:
-        """Give None when it could be done now, or the reason why not. Nothing is written or locked."""
+        """Return None if the operation is possible now, else the reason why not. Nothing is written or locked."""
         try:
             self.preview(session, *args, **kwargs)
         except Refused as refused:
@@ -80,7 +80,7 @@ class Operation(Generic[P, R]):
         return None
 
     def preview(self, session: Session, *args: P.args, **kwargs: P.kwargs) -> Change[R]:
-        """Give the change that it would make now. Nothing is written or locked.
+        """Return the change that the operation would make now. Nothing is written or locked.
 
         Raises:
             Refused: A rule does not allow it.

@@ -1,24 +1,21 @@
-"""The shop's rules: what may be done to an order or a profile, and what then becomes of it.
+"""The shop's rules: which changes of orders and profiles are allowed, and their results.
 
 Each rule is a pure function of records. It returns the `Change` that would be made, or raises `Refused` with the
-reason. A gate that asks beforehand, a preview that shows a customer what would happen, and the operation that does it
-therefore cannot disagree.
+reason. So the gate's check, the preview for the customer, and the operation itself always agree.
 
 The rules are those of the retail policy of tau2-bench (Sierra Research, repository sierra-research/tau2-bench, commit
-a2c0247, `data/tau2/domains/retail/policy.md`), and the amounts come out as that benchmark's own tools leave them, in
-whole cents. Where its policy is stricter than its tools, the policy is followed; each place says so:
+a2c0247, `data/tau2/domains/retail/policy.md`), and the amounts are the same as those of that benchmark's own tools, in
+whole cents. Where its policy is stricter than its tools, the policy is followed:
 
-- *Nothing after the items were modified.* The policy lets an order be modified or cancelled only while it is `pending`,
-  and says that after its items were modified it cannot be modified or cancelled any more. The benchmark's tools for the
-  address and the payment only look for the word `pending` in the status, which would let both pass on `pending (item
-  modified)`. None of the benchmark's 74 tasks needs that: where a task changes both, the address comes first. So every
-  change asks for exactly `pending`.
-- *An exchange is for another item.* "A different product option" is asked for there too, not only when a pending
-  order's items are modified.
-- *A cancelled order is refunded once.* After a change of payment the history holds a payment that was already given
-  back. A refund for each row, as the benchmark's tool makes, would pay it out again, and pay the refund as well; the
-  policy refunds "the total". For a history of payments alone, which is all that the tasks cancel, that is one refund
-  for each row.
+- *No change after the items were modified.* The policy allows an order to be modified or cancelled only while it is `pending`,
+  and not after its items were modified. The benchmark's tools for the address and the payment only look for the word `pending`
+  in the status, which also matches `pending (item modified)`. None of the benchmark's 74 tasks needs that: where a task changes
+  both, the address comes first. So every change requires exactly `pending`.
+- *An exchange must be for another item.* The policy requires "a different product option" for exchanges too, not only when items
+  of a pending order are modified.
+- *A cancelled order is refunded once.* After a change of payment, the history contains a payment that was already refunded.
+  One refund per row, as in the benchmark's tool, would refund it again, and refund the refund as well; the policy refunds "the
+  total". If the history contains only payments, as in all tasks that cancel, that is one refund per row.
 - *At least one item*, and only items of the shop's catalogue.
 """
 
@@ -45,20 +42,20 @@ from .shop import (
 R = TypeVar("R", bound=Order | User)
 
 Catalogue = Mapping[str, tuple[str, Variant]]
-"""The variants that a rule has to look at, by item ID, each with the ID of its product."""
+"""The variants that a rule needs, by item ID, each with the ID of its product."""
 
 _TEXT_LIMITS = {"address1": 255, "address2": 255, "city": 128, "country": 64, "state": 64, "zip": 32}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change(Generic[R]):
-    """What an operation makes of a record.
+    """The effect of an operation on a record.
 
     Attributes:
         before: The record as it was read.
-        after: The record as it shall be.
-        balances: The new balances of the gift cards that money moves to or from.
-        exchanged: For an exchange, each item with the one that takes its place.
+        after: The record as it will be.
+        balances: The new balances of the affected gift cards.
+        exchanged: For an exchange, pairs of an item and its replacement.
     """
 
     before: R
@@ -68,7 +65,7 @@ class Change(Generic[R]):
 
 
 def cancel(order: Order, owner: User, reason: str) -> Change[Order]:
-    """Cancel a pending order and give its money back: to a gift card at once, otherwise in 5 to 7 business days."""
+    """Cancel a pending order and refund it: to a gift card immediately, otherwise in 5 to 7 business days."""
     _require_status(order, OrderStatus.PENDING, "cancelled")
     if reason not in list(CancelReason):
         raise Refused(
@@ -110,7 +107,7 @@ def move_user(user: User, address: Address) -> Change[User]:
 
 
 def pay_otherwise(order: Order, owner: User, payment_method_id: str) -> Change[Order]:
-    """Pay for a pending order by another method, once; the method before gets its money back."""
+    """Pay for a pending order by another method, once; the previous method is refunded."""
     _require_status(order, OrderStatus.PENDING, "paid for by another method")
     method = _method_of(owner, payment_method_id)
     if len(order.payment_history) != 1 or order.payment_history[0].transaction_type != "payment":
@@ -273,7 +270,7 @@ def _method_of(owner: User, payment_method_id: str) -> PaymentMethod:
 
 
 def _charged(method: PaymentMethod, amount: Decimal, what: str) -> dict[str, Decimal]:
-    """Give the balance that a gift card has after it paid `amount`, or received it when that is negative."""
+    """The new balance of a gift card that pays `amount`, or receives it if it is negative; empty for other methods."""
     if not isinstance(method, GiftCard):
         return {}
     if method.balance < amount:
@@ -287,7 +284,7 @@ def _charged(method: PaymentMethod, amount: Decimal, what: str) -> dict[str, Dec
 
 
 def _outstanding(order: Order) -> list[Payment]:
-    """Give the payments of an order that no refund of the same amount to the same method has answered."""
+    """The payments of an order without a later refund of the same amount to the same method."""
     payments = [row for row in order.payment_history if row.transaction_type == "payment"]
     for refund in order.payment_history:
         if refund.transaction_type == "refund":
@@ -305,7 +302,7 @@ def _outstanding(order: Order) -> list[Payment]:
 
 
 def _places(order: Order, item_ids: Sequence[str]) -> list[int]:
-    """Give the place of each wanted item in the order, each copy of it once."""
+    """The position of each wanted item in the order, each copy once."""
     if not item_ids:
         raise Refused(
             f"No item of order {order.order_id} was named. Ask the customer which items are meant, all of them at "
@@ -334,7 +331,7 @@ def _places(order: Order, item_ids: Sequence[str]) -> list[int]:
 def _replacements(
     order: Order, places: Sequence[int], catalogue: Catalogue, new_item_ids: Sequence[str]
 ) -> list[Variant]:
-    """Give the variants that shall take the places, checked pair by pair."""
+    """The variants that replace the items, after a check of each pair."""
     if len(places) != len(new_item_ids):
         raise Refused(
             f"{len(places)} items and {len(new_item_ids)} new items do not make pairs. Name one new item for each "

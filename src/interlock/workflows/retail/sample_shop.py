@@ -1,6 +1,6 @@
-"""A small shop of our own making, for the demo, the notebooks and first steps.
+"""A small fictional shop for the demo, the notebooks and first steps.
 
-Five customers, eight products and fourteen orders in every status there is. All people and addresses are invented.
+Five customers, eight products, and fourteen orders with every possible status. All people and addresses are invented.
 """
 
 from decimal import Decimal
@@ -224,7 +224,7 @@ def _order(catalogue: _Catalogue, placed: _Placed) -> Order:
 
 
 def _finished(catalogue: _Catalogue) -> list[Order]:
-    """Build the orders to which something was done before the story begins."""
+    """Build the orders that were changed before the demo starts."""
     cancelled = _order(catalogue, ("#W1011", "samira_whitlock", OrderStatus.PENDING, ("I3003",), "paypal_samira"))
     modified = _order(catalogue, ("#W1012", "idris_balogun", OrderStatus.PENDING, ("I6001",), "card_idris"))
     returned = _order(

@@ -4,22 +4,22 @@
     identified   --seven changes of orders and the profile, each confirmed by the customer--> identified
     either       --desk.hand_over--> handed_over
 
-The rules are those of tau2-bench's retail policy (`rules` names the source). None of them is said in a prompt:
+The rules are those of tau2-bench's retail policy (`rules` names the source). None of them depends on the prompt:
 
-| rule | what keeps it |
+| rule | enforced by |
 |---|---|
-| the customer is identified first, even who gives a user ID | nothing else has an edge out of `unidentified` |
-| one customer per conversation | nothing that finds a customer has an edge out of `identified`, and tools serve the one in the data |
-| nobody else continues with an identified customer | the person served alone runs an instance (`run_by`) |
-| only their own orders and profile | checks, by the shop's rows |
-| the right status, at most once, the money, the items | checks, by the same rules that the operations run |
-| nothing is changed before the customer said yes to exactly that | a confirmation on each of the seven edges, bound to what was shown |
-| a yes that comes twice is no yes to what is asked next | answers have to say what they are about; a yes in the chat is an answer to what was shown last |
+| the customer is identified first, even one who gives a user ID | no other tool has an edge out of `unidentified` |
+| one customer per conversation | no tool that finds a customer has an edge out of `identified`, and tools use the customer in the data |
+| nobody else continues with an identified customer | only the person served may run an instance (`run_by`) |
+| only their own orders and profile | checks on the shop's rows |
+| the right status, at most once, the money, the items | checks, by the same rules as the operations |
+| nothing is changed before the customer confirms exactly that | a confirmation on each of the seven edges, bound to the preview |
+| a repeated yes does not confirm the next question | answers must name their request; a yes in the chat answers the last question |
 | one tool call at a time | the limit on the proposals of one message |
-| handing over ends the desk's work | `handed_over` is final |
+| a hand-over ends the desk's work | `handed_over` is final |
 
-The policy lets an agent tell about orders, profiles *and products* "once the user has been authenticated"; so products and
-sums, too, are only offered then.
+The policy allows an agent to give information about orders, profiles *and products* "once the user has been authenticated"; so
+products and the calculator are also only offered then.
 """
 
 from langchain_core.language_models import BaseChatModel
@@ -43,17 +43,17 @@ PROMPT = (
     "You are at the customer service desk of a shop. Be brief and friendly, speak the customer's language, and say only "
     "what the customer or the tools told you; give no opinions of your own. When you call a tool, say nothing beside it."
 )
-"""Manners, and no rule: erase it, and nothing more becomes possible."""
+"""Manners only, no rules: without this prompt, nothing more becomes possible."""
 
 TRANSFER_NOTICE = "YOU ARE BEING TRANSFERRED TO A HUMAN AGENT. PLEASE HOLD ON."
-"""What an application tells the customer when the desk came to `handed_over`: no model speaks there any more."""
+"""The text that an application shows the customer when the desk reaches `handed_over`, where no model runs any more."""
 
 CONFIRMATION = Confirmation(named=True)
-"""The customer says yes to exactly this call; a yes that does not say what it is about is none."""
+"""The customer confirms exactly this call; a yes that does not name its request does not count."""
 
 OWN_RECORDS = (Origin.USER, Origin.APP, Origin.RECORD, Origin.LISTED)
-"""The origins that `retail_workflow(origins=)` may accept without asking more than a few times: whatever the desk reads is the catalogue, or
-belongs to the customer whom it serves, so that a record that nobody named is theirs as well.
+"""The origins that `retail_workflow(origins=)` can accept and rarely require an approval: everything that the desk reads is the catalogue
+or belongs to the customer whom it serves, so a record that nobody named belongs to that customer as well.
 """
 
 
@@ -68,24 +68,24 @@ def retail_workflow(
     """Build the desk.
 
     Args:
-        model: Who serves the customer: a chat model, or its name. Without one the desk can be drawn, and moved from outside.
-        prompt: What the model is told first; no rule depends on it.
-        limits: Bounds on one turn; one call per message unless this says otherwise.
+        model: The chat model that serves the customer, or its name. Without one, the desk can be drawn, and moved from outside.
+        prompt: The system prompt; no rule depends on it.
+        limits: Limits on one turn; by default one call per message.
         confirmation: How a customer confirms a change: `Confirmation(chat=True)` asks in the conversation, and
             `Confirmation(named=True, within="30m")` waits for half an hour.
-        origins: Asks somebody about a change whose values come from elsewhere than the customer's words and the shop's records, beside
-            the customer who confirms it; such as `TrustedOrigins(accepts=OWN_RECORDS, otherwise=Approval(role="supervisor"))`. Without it
-            nothing of what is said and read is kept for that.
+        origins: Requires an additional approval for a change with values that come neither from the customer's words nor from the shop's
+            records, such as `TrustedOrigins(accepts=OWN_RECORDS, otherwise=Approval(role="supervisor"))`. Without it, the customer's words
+            and the outputs of tools are not stored for tracing.
 
     Returns:
-        The workflow. Compile it with a store whose database holds the shop's tables (`open_shop`).
+        The workflow. Compile it with a store whose database has the shop's tables (`open_shop`).
     """
     desk = Workflow(
         "retail-desk",
         data=DeskData,
         model=model,
         prompt=prompt,
-        # A model that sends several calls at once has all but the first denied: a full message of them is no reason to stop.
+        # If a model sends several calls at once, all but the first are denied: one full message must not stop the run.
         limits=limits or Limits(proposals=1, denials=10),
         policies=[] if origins is None else [origins],
     )
@@ -102,13 +102,13 @@ def retail_workflow(
 
 
 def open_shop(database: Database | WorkflowStore, shop: Shop | None = None) -> None:
-    """Make a database ready for the desk: create the shop's tables where they are missing, and fill an empty shop.
+    """Prepare a database for the desk: create missing tables of the shop, and fill an empty shop.
 
-    The desk changes the shop in the transaction of its own record, so both are in one database.
+    The desk changes the shop in the transaction of its own record, so both must be in the same database.
 
     Args:
-        database: That of the workflow store: `graph.engine.store`, or a checkpointer's `database`.
-        shop: What to load into an empty shop; the sample shop by default. A shop that has customers is left as it is.
+        database: The database of the workflow store: `graph.engine.store`, or a checkpointer's `database`.
+        shop: The shop to load if there is none; by default the sample shop. An existing shop is unchanged.
     """
     opened = database.database if isinstance(database, WorkflowStore) else database
     with opened.write() as connection:

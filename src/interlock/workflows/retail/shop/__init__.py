@@ -1,4 +1,4 @@
-"""The shop in SQL: its tables, its records, and how to fill and read it."""
+"""The shop in SQL: its tables, its records, and functions to fill and read it."""
 
 from .loading import load
 from .models import (

@@ -1,4 +1,4 @@
-"""Filling the tables with a shop, in bulk."""
+"""Fills the tables with a shop, in bulk."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,11 +18,11 @@ def load(session: Session | Connection, shop: Shop | Mapping[str, Any]) -> Shop:
         shop: A `Shop`, or the same as JSON data: `{"products": {id: …}, "users": {id: …}, "orders": {id: …}}`.
 
     Returns:
-        The shop as it was validated.
+        The validated shop.
 
     Raises:
         pydantic.ValidationError: The data does not have the shape of a shop.
-        ValueError: An order is not in its user's list, or the other way round.
+        ValueError: The orders and the users' lists of orders disagree.
     """
     whole = shop if isinstance(shop, Shop) else Shop.model_validate(shop)
     places = _places(whole)
@@ -47,7 +47,7 @@ def load(session: Session | Connection, shop: Shop | Mapping[str, Any]) -> Shop:
 
 
 def casefolded(text: str) -> str:
-    """What people are found by: the same for every spelling that differs only in case or in space around it."""
+    """Normalize a text for searches: texts that differ only in case or in surrounding space are equal."""
     return text.strip().casefold()
 
 

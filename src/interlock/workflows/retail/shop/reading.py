@@ -1,9 +1,8 @@
-"""Reading records out of the tables, whole.
+"""Reads complete records from the tables.
 
-Everything is read in a fixed number of statements, whether one record is asked for or all of them. With `lock=True`
-every row that a decision hangs on is read `FOR UPDATE`, so that what a writing operation decides on is what it writes
-over: a plain read in MySQL's and MariaDB's repeatable-read transactions would give the snapshot from before a
-competitor's commit. SQLite has one writer and needs no such lock.
+The number of statements is fixed, for one record or for all. With `lock=True`, every row on which a decision depends is read
+`FOR UPDATE`, so that the operation decides on the rows that it overwrites: a plain read in a repeatable-read transaction of MySQL
+or MariaDB could return the snapshot from before a concurrent commit. SQLite has one writer and needs no such lock.
 """
 
 from collections import defaultdict
@@ -39,27 +38,27 @@ _ADDRESS = tuple(Address.model_fields)
 
 
 def is_empty(session: Reader) -> bool:
-    """Whether no shop was loaded yet: nobody is a customer and nothing is on offer."""
+    """Whether no shop was loaded yet: there are no customers and no products."""
     return all(session.execute(select(table).limit(1)).first() is None for table in (t.users, t.products))
 
 
 def read_order(session: Reader, order_id: str, *, lock: bool = False) -> Order | None:
-    """Read one order; None where there is none."""
+    """Read one order; None if it does not exist."""
     return _orders(session, [order_id], lock=lock).get(order_id)
 
 
 def read_user(session: Reader, user_id: str, *, lock: bool = False) -> User | None:
-    """Read one user's profile; None where there is none."""
+    """Read one user's profile; None if it does not exist."""
     return _users(session, [user_id], lock=lock).get(user_id)
 
 
 def read_product(session: Reader, product_id: str) -> Product | None:
-    """Read one product with its variants; None where there is none."""
+    """Read one product with its variants; None if it does not exist."""
     return _products(session, [product_id]).get(product_id)
 
 
 def read_variants(session: Reader, item_ids: Iterable[str]) -> dict[str, tuple[str, Variant]]:
-    """Read variants by their item IDs, each with the ID of its product; those that do not exist are left out."""
+    """Read variants by their item IDs, each with the ID of its product; missing ones are left out."""
     wanted = set(item_ids)
     rows = _rows(session, t.variants, "item_id", wanted, lock=False)
     return {row["item_id"]: (row["product_id"], _variant(row)) for row in rows if row["item_id"] in wanted}
@@ -71,13 +70,13 @@ def read_shop(session: Reader) -> Shop:
 
 
 def find_user_by_email(session: Reader, email: str) -> str | None:
-    """Find the ID of the user with this email address, in any spelling of its case; None where there is none."""
+    """Find the ID of the user with this email address, ignoring case; None if there is none."""
     found = _user_ids(session, email_key=casefolded(email))
     return found[0] if found else None
 
 
 def find_users_by_name(session: Reader, first_name: str, last_name: str, postcode: str) -> list[str]:
-    """Find the IDs of the users of this name, in any spelling of its case, whose default address has this zip code."""
+    """Find the IDs of the users with this name, ignoring case, and this zip code in their default address."""
     return _user_ids(
         session, first_name_key=casefolded(first_name), last_name_key=casefolded(last_name), zip=postcode.strip()
     )
@@ -89,7 +88,7 @@ def read_product_names(session: Reader) -> dict[str, str]:
 
 
 def record(session: Reader, kind: Kind, record_id: str) -> dict[str, Any] | None:
-    """Give one record as plain JSON data without null fields; None where there is none.
+    """Read one record as plain JSON data without null fields; None if it does not exist.
 
     Args:
         session: A session or connection on the shop's database.
@@ -117,13 +116,13 @@ def _user_ids(session: Reader, **keys: str) -> list[str]:
 
 
 def storable(text: str) -> bool:
-    """Whether a database can store a text at all: drivers break over one that cannot instead of finding nothing."""
+    """Whether a database can store a text at all: drivers raise for one that they cannot store, instead of finding nothing."""
     return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)
 
 
 @cache
 def _statement(table: Table, key: str, among: bool, lock: bool) -> Select[Any]:
-    """Built once of each kind: building costs as much as running."""
+    """Built once per kind, because building a statement costs as much as executing it."""
     statement: Select[Any] = select(table).order_by(*table.primary_key.columns)
     if among:
         statement = statement.where(table.c[key].in_(bindparam("ids", expanding=True)))

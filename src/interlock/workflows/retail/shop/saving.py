@@ -1,4 +1,4 @@
-"""Writing a changed record back: only the rows that differ."""
+"""Saves a changed record: only the rows that differ."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -11,13 +11,13 @@ from .models import Order, User
 
 
 def save_user(session: Session | Connection, before: User, after: User) -> None:
-    """Write what can change in a profile, its address."""
+    """Save the part of a profile that can change: its address."""
     if after.address != before.address:
         session.execute(update(t.users).where(t.users.c.user_id == before.user_id).values(after.address.model_dump()))
 
 
 def save_balances(session: Session | Connection, user_id: str, balances: Mapping[str, Decimal]) -> None:
-    """Write the new balances of a user's gift cards."""
+    """Save the new balances of a user's gift cards."""
     for payment_method_id, balance in balances.items():
         session.execute(
             update(t.payment_methods)
@@ -29,13 +29,13 @@ def save_balances(session: Session | Connection, user_id: str, balances: Mapping
 def save_order(
     session: Session | Connection, before: Order, after: Order, exchanged: Sequence[tuple[str, str]] = ()
 ) -> None:
-    """Write what differs between an order as it was read and as it shall be.
+    """Save the differences between an order as it was read and as it will be.
 
     Args:
         session: A session or connection in the transaction in which `before` was read.
         before: The order as it is in the tables.
-        after: The order as it shall stand; its payment history begins with the one before.
-        exchanged: For an exchange, each item with the one that takes its place.
+        after: The order as it will be; its payment history starts with the previous one.
+        exchanged: For an exchange, pairs of an item and its replacement.
     """
     order_id = before.order_id
     session.execute(

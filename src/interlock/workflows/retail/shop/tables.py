@@ -1,11 +1,11 @@
-"""The shop's tables: normalised the way a shop would keep them, on SQLite, PostgreSQL and MySQL or MariaDB.
+"""The shop's tables, normalized, for SQLite, PostgreSQL, MySQL and MariaDB.
 
-They have their own `MetaData`: the desk works on a shop that may well be in another schema's care, and the
-workflow store's migrations never touch it. Two choices need a word:
+They have their own `MetaData`: the shop may belong to another application, and the workflow store's migrations never change it.
+Two choices need an explanation:
 
-- Money is kept as a whole number of cents. SQLite has no exact decimal type, and sums of binary fractions drift.
-- What people type to be found by (an email address, a name) is kept a second time, casefolded, because databases
-  disagree about the case of letters outside ASCII.
+- Money is stored as a whole number of cents. SQLite has no exact decimal type, and sums of binary fractions drift.
+- Searchable texts that people type (an email address, a name) are also stored casefolded, because databases handle the case of
+  letters outside ASCII differently.
 """
 
 from decimal import Decimal
@@ -42,7 +42,7 @@ class Cents(TypeDecorator[Decimal]):
     cache_ok = True
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """Give the number of cents; an amount finer than that is an error, not rounded behind anybody's back."""
+        """Convert an amount to cents; an amount with a fraction of a cent raises, instead of being rounded silently."""
         if value is None:
             return None
         cents = value * 100
@@ -52,7 +52,7 @@ class Cents(TypeDecorator[Decimal]):
         return int(cents)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
-        """Give the amount back with two places."""
+        """Convert cents to an amount with two places."""
         return None if value is None else Decimal(value).scaleb(-2)
 
 
@@ -122,7 +122,7 @@ orders = _table(
 
 
 def _of_an_order(name: str, *columns: Column[Any]) -> Table:
-    """A list that an order has: its rows keep their places."""
+    """A table of entries of an order, with their positions."""
     return _table(
         name,
         Column("order_id", ForeignKey("retail_orders.order_id"), primary_key=True),
@@ -131,7 +131,7 @@ def _of_an_order(name: str, *columns: Column[Any]) -> Table:
     )
 
 
-# What was bought, at the name, price and options of that day: the catalogue may change, an order does not.
+# Items with their name, price and options at the time of the order: the catalogue may change, an order does not.
 order_items = _of_an_order(
     "retail_order_items",
     Column("item_id", ident(64), nullable=False),
@@ -175,7 +175,7 @@ exchanges = _table(
     Column("price_difference", Cents, nullable=False),
 )
 
-# The old item and the one that takes its place stay together; the lists of an order's record are made from them.
+# The old item and its replacement are in one row; the lists of an order's record are derived from these rows.
 exchange_items = _table(
     "retail_exchange_items",
     Column("order_id", ident(64), primary_key=True),
@@ -187,5 +187,5 @@ exchange_items = _table(
 
 
 def create_tables(bind: Engine | Connection) -> None:
-    """Create the shop's tables where they are missing."""
+    """Create missing tables."""
     metadata.create_all(bind)

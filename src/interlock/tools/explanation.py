@@ -14,9 +14,9 @@ class AllowedTool(WireModel):
     kind: str
     """read, command or event."""
     leads_to: str
-    """The state after it."""
+    """The state that follows."""
     asks: str | None = None
-    """Who is asked first, in words; None where nobody is."""
+    """Who has to decide first, as text; None if no approval is required."""
 
 
 class BlockedTool(WireModel):
@@ -26,11 +26,11 @@ class BlockedTool(WireModel):
     why: str
     """One of `finished`, `state`, `wait`, `guard`, `policy`, `limit`, `mode`, `rule_error`, `under_way`, `approval_open`."""
     reason: str
-    """In a sentence."""
+    """The reason as a sentence."""
 
 
 class ApprovalHere(WireModel):
-    """A decision that is asked for, or was taken and not followed yet."""
+    """A request for a decision that is open, or was decided and not followed yet."""
 
     approval_id: str
     tool: str
@@ -40,14 +40,14 @@ class ApprovalHere(WireModel):
     requested_by: str
     requested_at: str
     decided_by: str
-    """Who may decide, in words; of one that was decided, who did."""
+    """Who may decide, as text; for a decided request, who decided."""
     role: str | None = None
-    """The role that is asked; None where it asks for none."""
+    """The required role; None if the rule names none."""
     agreed: tuple[str, ...] = ()
-    """Who agreed already, where several must."""
+    """The people who agreed already, if several must."""
     deadline: str | None = None
     after_deadline: str | None = None
-    """What follows it, in words."""
+    """What happens at the deadline, as text."""
     proposed_outside: bool = False
     """Whether it was proposed from outside the graph (`instances.propose`)."""
 
@@ -65,18 +65,18 @@ class WaitHere(WireModel):
     since: str
     deadline: str | None = None
     after_deadline: str | None = None
-    """The state that follows it."""
+    """The state that follows the deadline."""
 
 
 class LastDenial(WireModel):
-    """What was refused last."""
+    """The last denied or refused proposal or attempt."""
 
     audit_ref: AuditRef
     number: int
-    """Of the record in the trail."""
+    """The number of its record in the trail."""
     at: str
     by: str
-    """Whose proposal, or whose attempt, it was."""
+    """The principal of the proposal or attempt."""
     tool: str | None = None
     code: str | None = None
     reason: str
@@ -94,7 +94,7 @@ class AttemptHere(WireModel):
 
 
 class FailedTry(WireModel):
-    """What is settled, and could not be taken up by a tick."""
+    """Something that is settled, and that a tick failed to resume."""
 
     kind: str
     """`wait`, `approval`, `attempt`, `deadline` or `proposal`."""
@@ -106,7 +106,7 @@ class FailedTry(WireModel):
 
 
 class Happened(WireModel):
-    """One thing that the instance did, or that was done to it."""
+    """One record of the instance, as a sentence."""
 
     number: int
     at: str
@@ -117,12 +117,12 @@ class Happened(WireModel):
 
 
 class NextStep(WireModel):
-    """Something that a person can do now."""
+    """One action that a person can take now."""
 
     what: str
-    """What it does, in a sentence."""
+    """The effect of the action, as a sentence."""
     command: str
-    """A command to paste, without the options that say where application and database are."""
+    """A command line to paste, without the options for the application and the database."""
 
 
 class Explanation(WireModel):

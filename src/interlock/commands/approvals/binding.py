@@ -153,7 +153,7 @@ def decided_on(proposal: Proposal, approval: ApprovalRequest | None, contract: T
 
 
 def shown_of(admission: Admission, preview: JSON) -> JsonObject:
-    """The details that an approver sees beside the arguments."""
+    """The details that an approver sees in addition to the arguments."""
     rule = admission.approval
     return {
         "preview": preview,
@@ -218,7 +218,7 @@ _SHOWN = {
     "reasons": "what asks for the approval",
     "origins": "where its arguments come from",
 }
-"""The details beside the arguments and the rule that an approver saw, in words."""
+"""The details that an approver saw in addition to the arguments and the rule, as text."""
 
 
 def _same_person(one: Principal, other: Principal) -> bool:

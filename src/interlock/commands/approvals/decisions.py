@@ -1,7 +1,6 @@
-"""Taking a decision on an approval: who may, what it may change, and what is written down; one transaction.
+"""Decides on an approval, in one transaction: who may decide, what the decision may change, and the record.
 
-A decision that is not taken is written down as well: an answer that comes again, too late, from the wrong person, about something
-else than what waits.
+A declined decision is recorded as well: a repeated or late answer, one from the wrong person, or one to a different request.
 """
 
 from collections.abc import Collection
@@ -34,13 +33,13 @@ from .delegating import acts_for
 
 @dataclass(frozen=True)
 class Declined:
-    """A decision that was not taken: recorded, and an error to raise once that is committed."""
+    """A declined decision: it is recorded, and its error is raised after the commit."""
 
     error: InterlockError
 
 
 def unknown_approval(approval_id: str) -> InputError:
-    """The answer where there is no such approval, and where it is another tenant's: to them it is not there."""
+    """The error for an approval that does not exist, or that belongs to another tenant, for which it does not exist."""
     return InputError(
         f"There is no approval {approval_id!r} here. Nothing was decided; graph.instances.approvals() lists those that wait.",
         code="unknown_approval",
@@ -48,13 +47,13 @@ def unknown_approval(approval_id: str) -> InputError:
 
 
 def may_see(approval: ApprovalRequest, ownership: Ownership, by: Principal, *, acts_for: Collection[str] = ()) -> bool:
-    """Whether somebody is shown an approval: who may run the instance, who requested it, and whoever it asks now or later.
+    """Whether a principal may see an approval: those who may run the instance, the requester, and all current and later deciders.
 
     Args:
         approval: The request.
-        ownership: Of its instance.
-        by: Who looks.
-        acts_for: Whose delegate they are now.
+        ownership: The ownership of its instance.
+        by: The principal.
+        acts_for: The people whose delegate they are now.
     """
     if not ownership.has(by):
         return False
@@ -80,20 +79,20 @@ def decide(
     scope: Scope,
     read: tuple[Unit, ApprovalRequest] | None = None,
 ) -> ApprovalRequest | Declined:
-    """Take one person's decision on one approval.
+    """Make one person's decision on one approval.
 
     Args:
-        engine: The workflow that the approval belongs to.
-        connection: In a write transaction; it is to be committed whatever comes back.
+        engine: The workflow of the approval.
+        connection: A connection in a write transaction, which must be committed whatever the result.
         approval_id: The ID of the approval.
-        decision: What they decide.
-        by: Who decides, as the application knows them.
+        decision: The decision.
+        by: The principal who decides, as the application knows them.
         scope: The instance.
         read: The instance and the approval as this transaction read them, in this order: the first read locks the instance. By default they
             are read here.
 
     Returns:
-        The approval as it stands now, or why the decision was declined.
+        The current approval, or why the decision was declined.
     """
     unit, approval = read or (
         engine.store.unit(connection, scope.workflow_id),
@@ -102,7 +101,7 @@ def decide(
     if unit is None or approval is None or approval.workflow_id != scope.workflow_id:
         return Declined(unknown_approval(approval_id))
     if approval.tenant != by.tenant:
-        # Whoever it was is told nothing; the tenant whose it is finds it in the record.
+        # The caller learns nothing; the approval's own tenant finds the attempt in its record.
         return _declined(
             engine, unit, approval, decision, by=by, error=unknown_approval(approval_id), code="not_entitled"
         )
@@ -147,7 +146,7 @@ def decide(
 def record_refused(
     engine: Engine, connection: Connection, workflow_id: str, *, by: Principal, error: InterlockError
 ) -> None:
-    """Write down an answer that could not even be read as a decision, or is about nothing that waits here."""
+    """Record an answer that cannot be parsed as a decision, or that answers nothing that waits here."""
     unit = engine.store.unit(connection, workflow_id)
     if unit is None:
         return
@@ -176,7 +175,7 @@ def _checked(
     scope: Scope,
     represents: Collection[str],
 ) -> tuple[Decision, ApprovalRequest] | InterlockError:
-    """The decision in its canonical form, and what it binds the approval to; or why it cannot be taken."""
+    """The decision in its canonical form, and the approval that it binds; or why it is declined."""
     said = {"message": decision.message, "arguments": decision.arguments}
     if (unkept := why_not_storable(said, longest=engine.definition.limits.argument_characters)) is not None:
         return InvalidResume(f"The decision on {approval.tool} cannot be kept: {unkept}. Nothing was decided.")
@@ -214,7 +213,7 @@ def _checked(
 
 
 def _with_values(decision: Decision, approval: ApprovalRequest) -> Decision:
-    """The decision with what it states of the arguments that only the one who decides states: an edit of these alone."""
+    """The decision with the approver's values merged into the arguments, as an edit of only these."""
     if decision.kind is not DecisionKind.APPROVE or not decision.values:
         return decision
     arguments = {**approval.effective_arguments, **decision.values}
@@ -222,7 +221,7 @@ def _with_values(decision: Decision, approval: ApprovalRequest) -> Decision:
 
 
 def _kind_of(engine: Engine, approval: ApprovalRequest, decision: Decision, standing: Standing) -> DecisionKind:
-    """What a decision is held to: to state what only they may state is to approve, also where nothing may be edited."""
+    """The kind of decision that is checked: filling in the approver's values counts as an approval, even if no edits are allowed."""
     contract = engine.definition.contracts.get(approval.tool)
     if decision.kind is not DecisionKind.EDIT or contract is None or standing.before or decision.arguments is None:
         return decision.kind
@@ -235,7 +234,7 @@ def _kind_of(engine: Engine, approval: ApprovalRequest, decision: Decision, stan
 
 
 def _unstated(engine: Engine, approval: ApprovalRequest, decision: Decision) -> InvalidResume | None:
-    """Why nobody can agree yet: something that only the one who decides states is not there."""
+    """Why nobody can approve yet: a value that only the approver fills in is missing."""
     contract = engine.definition.contracts.get(approval.tool)
     if contract is None:
         return None
@@ -259,12 +258,12 @@ def _unstated(engine: Engine, approval: ApprovalRequest, decision: Decision) -> 
 def _edited(
     engine: Engine, unit: Unit, approval: ApprovalRequest, decision: Decision, scope: Scope
 ) -> tuple[Decision, ApprovalRequest] | InterlockError:
-    """The edit, and the approval bound to it: judged and previewed as a proposal is; or why it cannot stand."""
+    """The edit, and the approval that it binds: judged and previewed like a proposal; or why it is invalid."""
     contract = engine.definition.contracts.get(approval.tool)
     if contract is None:
         return InvalidResume(f"This workflow has no tool {approval.tool} any more. Nothing was decided.")
     given = dict(decision.arguments or {})
-    for field in contract.supplied_fields:  # user interfaces send back all that they were shown
+    for field in contract.supplied_fields:  # user interfaces send back all values that they received
         for name in dict.fromkeys((field.name, field.parameter)):
             if name in given and not same_json(given.pop(name), approval.effective_arguments.get(field.name)):
                 return InvalidResume(
@@ -293,7 +292,7 @@ def _edited(
     try:
         verdict = commands.judge_now(unit, proposal)
         preview = None if isinstance(verdict, Denial) else commands.preview(unit, verdict, proposal)
-    except DeniedError as denied:  # nothing can be written down in this transaction any more
+    except DeniedError as denied:  # nothing more can be written in this transaction
         raise _denied(approval, denied.denial) from denied
     if isinstance(verdict, Denial):
         return _denied(approval, verdict)
@@ -304,7 +303,7 @@ def _edited(
             f"The edited call of {approval.tool} would need a separate approval. Nothing was decided; reject this one and have it proposed.",
             details={"code": ErrorCode.APPROVAL_REQUIRED.value},
         )
-    # Where the values came from that were edited away is shown no more.
+    # Do not show the origins of values that the edit replaced.
     shown = {
         **{name: value for name, value in approval.shown.items() if name not in {"origins", "sources"}},
         **shown_of(verdict, preview),
@@ -325,7 +324,7 @@ def _denied(approval: ApprovalRequest, denial: Denial) -> InvalidResume:
 
 
 def closed(unit: Unit, approval: ApprovalRequest) -> InterlockError | None:
-    """Why nothing can be decided any more, or None while it waits."""
+    """Why no decision is possible any more; None while the request is open."""
     if approval.status is ApprovalStatus.EXPIRED or approval.is_due(unit.now):
         return ConflictError(
             f"The time to decide on {approval.tool} ({approval.approval_id}) is over. Nothing runs on it; a new proposal asks again.",
@@ -386,7 +385,7 @@ def _said(engine: Engine, unit: Unit, approval: ApprovalRequest, decision: Decis
 
 
 def _shown_anew(decision: Decision, approval: ApprovalRequest) -> dict[str, Any]:
-    """For the record of an edit: what it is bound to now."""
+    """The new binding, for the record of an edit."""
     return {"digest": approval.digest} if decision.kind is DecisionKind.EDIT else {}
 
 

@@ -1,4 +1,4 @@
-"""An open request that those who are asked do not answer: given to other people, or brought to mind again."""
+"""Reassigns open requests to other people, and sends reminders."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,18 +26,18 @@ from .decisions import Declined, closed, unknown_approval
 def reassign(
     engine: Engine, connection: Connection, approval_id: str, to: People, *, by: Principal, reason: str | None
 ) -> ApprovalRequest | Declined:
-    """Give an open request to other people; its deadline and everything else stay.
+    """Reassign an open request to other people; its deadline and everything else remain.
 
     Args:
-        engine: The workflow that the approval belongs to.
-        connection: In a write transaction; it is to be committed whatever comes back.
+        engine: The workflow of the approval.
+        connection: A connection in a write transaction, which must be committed whatever the result.
         approval_id: The ID of the approval.
-        to: Who decides from now on. Where the rule asks for a role, they must have it when they decide.
-        by: Who gives it on: somebody who may decide on it themselves, or has the role of the rule's `reassign=`.
+        to: The people who decide from now on. If the rule requires a role, they must have it when they decide.
+        by: The principal who reassigns it: one who may decide on it, or has the role of the rule's `reassign=`.
         reason: The reason, which is recorded.
 
     Raises:
-        InputError: There is no such approval, nobody was named, or the reason cannot be kept.
+        InputError: There is no such approval, nobody was named, or the reason cannot be stored.
     """
     people = _people(to, by)
     reason = optional_reason(reason, "The reason for giving a request to others", otherwise="Nothing was changed.")
@@ -81,13 +81,13 @@ def reassign(
 def remind(
     engine: Engine, connection: Connection, approval_id: str, *, by: Principal, may: Callable[[ApprovalRequest], bool]
 ) -> ApprovalRequest | Declined:
-    """Bring an open request to mind again, by hand.
+    """Send a reminder of an open request on demand.
 
     Args:
-        engine: The workflow that the approval belongs to.
-        connection: In a write transaction; it is to be committed whatever comes back.
+        engine: The workflow of the approval.
+        connection: A connection in a write transaction, which must be committed whatever the result.
         approval_id: The ID of the approval.
-        by: Who reminds.
+        by: The principal who reminds.
         may: Whether they may see the request.
 
     Raises:
@@ -108,7 +108,7 @@ def remind(
 
 
 def remind_one(engine: Engine, approval_id: str, workflow_id: str) -> Steps[bool]:
-    """Remind those who are asked of one request, where that is due; False where it is not, or somebody else did it."""
+    """Send the due reminder of one request; False if it is not due, or another process sent it."""
     done: bool = yield InStore(partial(_remind_due, engine, approval_id, workflow_id))
     return done
 
@@ -120,7 +120,7 @@ def _remind_due(engine: Engine, approval_id: str, workflow_id: str, connection: 
         return False
     if approval.remind_at is None or approval.remind_at > unit.now:
         return False
-    if approval.is_due(unit.now) or moved_on(unit.instance, approval):  # nobody is needed for it any more
+    if approval.is_due(unit.now) or moved_on(unit.instance, approval):  # nobody has to decide it any more
         approval_rows.update(connection, approval, replace(approval, remind_at=None))
         return False
     _reminded(engine, unit, approval, RuntimeActor.clock(approval.tenant))
@@ -145,7 +145,7 @@ def _open(
     if approval is None or approval.workflow != engine.definition.name or approval.tenant != by.tenant:
         raise unknown_approval(approval_id)
     unit = engine.store.unit(connection, approval.workflow_id)
-    approval = approval_rows.load_by_id(connection, approval_id)  # again, now that the instance is locked
+    approval = approval_rows.load_by_id(connection, approval_id)  # read it again under the lock of the instance
     if unit is None or approval is None:
         raise unknown_approval(approval_id)
     approval = lapse(engine, unit, approval)
@@ -161,12 +161,12 @@ def _open(
 
 
 def why_not_reassign(instance: Instance, approval: ApprovalRequest, by: Principal) -> InterlockError | None:
-    """Why somebody may not give a request to others, or None when they may: they decide it themselves, or have the role for that.
+    """Why a principal may not reassign a request; None if they may: they can decide it themselves, or have the role for that.
 
     Args:
         instance: The instance.
         approval: The request.
-        by: Who.
+        by: The principal.
     """
     rule = approval.rule
     if rule.confirmation:
@@ -184,7 +184,7 @@ def why_not_reassign(instance: Instance, approval: ApprovalRequest, by: Principa
 
 
 def _decides_now(instance: Instance, approval: ApprovalRequest, by: Principal) -> bool:
-    """Whether somebody may decide for themselves; a delegate decides, and does not give on."""
+    """Whether a principal may decide in their own name; a delegate may decide, but not reassign."""
     served = instance.served
     kind = DecisionKind.REJECT
     return by.is_known and approval.rule.why_not(requester=approval.requester, by=by, kind=kind, served=served) is None

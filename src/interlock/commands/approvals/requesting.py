@@ -1,7 +1,7 @@
-"""Requesting the decision that a call needs, and what a request that is on record means for it. The graph and the door share this.
+"""Requests the decision that a call needs, and interprets existing requests, for calls from the graph and from outside.
 
-A request binds the tool, the arguments, the requester, the state and what the approver is shown. What is closed is answered the same way
-however often somebody asks.
+A request binds the tool, the arguments, the requester, the state and the content for the approver. The answer for a closed request is
+always the same.
 """
 
 from collections.abc import Collection
@@ -28,20 +28,20 @@ from .payload import noted
 
 @dataclass(frozen=True)
 class Overdue:
-    """Nobody decided in time, and another edge is to be taken."""
+    """Nobody decided in time, and another edge has to be taken."""
 
     approval: ApprovalRequest
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The request was made just now, so that anyone who streams is to be told of it, once it is committed."""
+    """The request was just made, so it has to be streamed once it is committed."""
 
     approval: ApprovalRequest
 
 
 Stands = Asked | ApprovalRequest | Outcome | Overdue | None
-"""Where a call stands: the open request; or the answer, when it was denied, turned down or came too late; or None, when it may pass."""
+"""The status of a call: its open request; its answer, if it was denied, rejected or too late; None if it may run."""
 
 
 class Requests:
@@ -49,8 +49,8 @@ class Requests:
 
     Args:
         commands: Judges the calls.
-        thread_id: The thread whose graph asks; None at the door.
-        interrupt_id: The interrupt that the graph is at; None at the door.
+        thread_id: The thread whose graph requests the decision; None for a proposal from outside.
+        interrupt_id: The current interrupt of the graph; None for a proposal from outside.
     """
 
     def __init__(self, commands: Commands, *, thread_id: str | None = None, interrupt_id: str | None = None) -> None:
@@ -62,16 +62,16 @@ class Requests:
     def stand(
         self, connection: Connection, proposal: Proposal, approval: ApprovalRequest | None, unit: Unit | None = None
     ) -> Stands:
-        """Where a call stands, in a write transaction; one that needs a decision and has no request is asked about.
+        """The status of a call, in a write transaction; if it needs a decision and has no request, this makes the request.
 
         Args:
-            connection: In a write transaction.
+            connection: A connection in a write transaction.
             proposal: The call.
-            approval: The request for it, as it was read in this transaction.
-            unit: The instance, where it was locked before the request was read.
+            approval: Its request, as this transaction read it.
+            unit: The instance, if it was locked before the request was read.
 
         Raises:
-            DeniedError: It is denied, and that is to be recorded in another transaction.
+            DeniedError: The call is denied, which has to be recorded in another transaction.
         """
         if approval is None:
             return self._request(connection, proposal, unit)
@@ -82,7 +82,7 @@ class Requests:
         return None
 
     def closed(self, approval: ApprovalRequest) -> Denial:
-        """The answer to a call whose request was turned down, expired, or is void."""
+        """The answer to a call whose request was rejected, expired, or is void."""
         return turned_down(approval, self._engine.definition.wire_names.get(approval.tool, approval.tool))
 
     def _open(
@@ -110,7 +110,7 @@ class Requests:
         if unit is None:
             unit = commands.unit(connection)
             if (asked := approval_rows.load(connection, workflow_id, proposal.key)) is not None:
-                # Before the instance was locked, another process that runs the same step asked.
+                # Another process that runs the same step made the request before this one locked the instance.
                 return self.stand(connection, proposal, asked, unit)
         commands.check_line(unit)
         commands.check_revision(unit, proposal)
@@ -176,7 +176,7 @@ class Requests:
         return Asked(approval)
 
     def _reopened(self, connection: Connection, approval: ApprovalRequest) -> ApprovalRequest:
-        # A new turn of the conversation asks again under another interrupt.
+        # In a new turn of the conversation, the request belongs to another interrupt.
         if approval.interrupt_id == self._interrupt_id:
             return approval
         reopened = replace(approval, interrupt_id=self._interrupt_id, answers=0)
@@ -194,20 +194,20 @@ class Requests:
 
 
 def _hidden(unit: Unit, shown: JsonObject, sensitive: Collection[str]) -> JsonObject:
-    """What is shown without what is sensitive; where the value of a sensitive argument comes from is no secret."""
+    """The shown details without sensitive values; the origin of a sensitive value is not secret."""
     rest = unit.hide({name: value for name, value in shown.items() if name != "origins"}, sensitive)
     origins = {"origins": unit.secrets.value(shown["origins"])} if "origins" in shown else {}
     return cast("JsonObject", rest) | origins
 
 
 def lets_pass(approval: ApprovalRequest) -> bool:
-    """Whether a call may be executed: it was granted; or it was used or is void, and executing it returns that answer."""
+    """Whether a call may be executed: it was granted; or it was used or is void, and executing it returns its stored answer."""
     status = approval.status
     return status is not ApprovalStatus.REQUESTED and (not status.is_closed or status is ApprovalStatus.VOID)
 
 
 def turned_down(approval: ApprovalRequest, tool: str) -> Denial:
-    """The answer to a call whose request is closed, and will never be carried out."""
+    """The answer to a call whose request is closed, so that it will never be executed."""
     said, about = approval.message, {"approvalId": approval.approval_id}
     match approval.status:
         case ApprovalStatus.EXPIRED:

@@ -1,4 +1,4 @@
-"""Raising a budget by somebody who may, and what of a budget is left."""
+"""Raises a budget, and computes what is left of it."""
 
 from sqlalchemy.engine import Connection
 
@@ -16,7 +16,7 @@ from .spending import account_of
 from .standing import BudgetStanding, amount_text, standing_of
 
 LONGEST_KEY = 128
-"""Characters."""
+"""The maximum length of a key, in characters."""
 
 
 def raise_budget(  # noqa: PLR0917 -- one act
@@ -29,12 +29,12 @@ def raise_budget(  # noqa: PLR0917 -- one act
     key: str,
     by: Principal,
 ) -> BudgetStanding:
-    """Add to a budget, in a write transaction; once under its key.
+    """Raise a budget, in a write transaction; at most once per key.
 
     Raises:
-        RunError: There is no such instance for their tenant.
-        InputError: There is no such budget, or the amount, the reason or the key is none.
-        PrincipalError: They may not; the caller records it.
+        RunError: The tenant of `by` has no such instance.
+        InputError: There is no such budget, or the amount, the reason or the key is invalid.
+        PrincipalError: `by` may not raise it; the caller records that.
     """
     unit = engine.store.unit(connection, workflow_id)
     instance = engine.owned(None if unit is None else unit.instance, by, workflow_id)
@@ -61,12 +61,12 @@ def raise_budget(  # noqa: PLR0917 -- one act
 
 
 def standings(engine: Engine, connection: Connection, instance: Instance) -> list[BudgetStanding]:
-    """How much is used of the budgets that the next call of a model on an instance is counted in, but those of a turn.
+    """The use of each budget in which the next model call on an instance is counted, except budgets of a turn.
 
     Args:
         engine: The workflow.
-        connection: Any.
-        instance: The instance; the person is the one whose turn it is.
+        connection: A connection, in any transaction.
+        instance: The instance; budgets per principal are those of the principal of its turn.
     """
     now = engine.store.now(connection)
     counted = [one for one in engine.definition.budgets if one.per is not BudgetPer.TURN]
@@ -114,12 +114,12 @@ def _named(engine: Engine, name: str) -> Budget:
 
 
 def why_not_raise(budget: Budget, instance: Instance, by: Principal) -> str | None:
-    """Why somebody may not raise a budget, or None when they may: they have its role, and do not raise it for themselves.
+    """Why a principal may not raise a budget; None if they may: they have its role, and do not raise it for themselves.
 
     Args:
-        budget: Which.
-        instance: Where it is counted.
-        by: Who.
+        budget: The budget.
+        instance: The instance whose calls it counts.
+        by: The principal.
     """
     if budget.raised_by is None:
         return "nobody may raise it"

@@ -1,7 +1,7 @@
-"""Reserving what a call of a model may use, and counting what it used.
+"""Reserves the usage of a model call, and counts the actual usage.
 
-Both are their own transactions. What was reserved by a process that died, or for a call that failed, stays counted: nobody knows whether its
-provider charges for it. So a budget is passed by nothing but a call that uses more than its reservation.
+Each is a separate transaction. The reservation of a process that died, or of a failed call, stays counted, because it is unknown whether
+the provider charges for the call. So a budget can be exceeded only by a call that uses more than its reservation.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,14 +26,14 @@ from .standing import BudgetStanding, standing_of
 
 @dataclass(frozen=True)
 class Reserved:
-    """What is reserved for one call of a model."""
+    """The reservations for one model call."""
 
     parts: tuple[tuple[Budget, Account], ...] = ()
 
 
 @dataclass(frozen=True)
 class Spent:
-    """A budget that has no room for one more call."""
+    """A budget without room for another call."""
 
     reason: str
     standing: BudgetStanding
@@ -47,14 +47,14 @@ def reserve(
     *,
     is_free: bool = False,
 ) -> Steps[Reserved | Spent]:
-    """Reserve what one call of a model may use, of every budget of the workflow, or of none.
+    """Reserve the usage of one model call in every budget of the workflow, or in none.
 
     Args:
         engine: The workflow.
-        instance: The instance that it is asked for.
-        requester: Whose turn it is.
-        messages: The conversation: the last one of the user says which turn it is.
-        is_free: Whether it is no model that is asked.
+        instance: The instance of the call.
+        requester: The principal of the turn.
+        messages: The conversation; its last message of the user identifies the turn.
+        is_free: Whether the call is not a model call.
     """
     if is_free or not engine.definition.budgets:
         return Reserved()
@@ -63,12 +63,12 @@ def reserve(
 
 
 def settle(engine: Engine, reserved: Reserved, messages: Iterable[Any]) -> Steps[None]:
-    """Count what a call used in place of what was reserved for it.
+    """Replace the reservations of a call by its actual usage.
 
     Args:
         engine: The workflow.
-        reserved: As `reserve` gave it.
-        messages: What the call left; of one that failed nothing, and its reservation stays counted.
+        reserved: The result of `reserve`.
+        messages: The messages of the call; empty for a failed call, whose reservation stays counted.
     """
     if not reserved.parts:
         return
@@ -79,25 +79,25 @@ def settle(engine: Engine, reserved: Reserved, messages: Iterable[Any]) -> Steps
     try:
         yield InStore(partial(_settle, engine, changes))
     except CommitUnknown:
-        # To do it again could give back what was given back already. What is reserved counts, at the worst.
+        # Repeating this could release a reservation twice. In the worst case, the reservation stays counted.
         logger.warning("whether a call of a model was settled is not known; its reservation may stay counted")
 
 
 def accounts(
     definition_budgets: Sequence[Budget], instance: Instance, requester: Principal, turn: str, now: int
 ) -> list[tuple[Budget, Account]]:
-    """What each budget is counted in for one call."""
+    """The account of each budget for one call."""
     return [(one, account_of(one, instance, requester, turn, now)) for one in definition_budgets]
 
 
 def account_of(budget: Budget, instance: Instance, requester: Principal, turn: str, now: int) -> Account:
-    """What a budget is counted in.
+    """The account in which a budget counts a call.
 
     Args:
-        budget: Which.
+        budget: The budget.
         instance: The instance.
-        requester: Whose turn it is.
-        turn: Which turn.
+        requester: The principal of the turn.
+        turn: The turn.
         now: Microseconds since 1970 UTC.
     """
     workflow, tenant = instance.workflow, instance.tenant
@@ -114,7 +114,7 @@ def account_of(budget: Budget, instance: Instance, requester: Principal, turn: s
 
 
 def turn_of(messages: Sequence[AnyMessage]) -> str:
-    """What a turn is known by: the id of the user's last message."""
+    """The identifier of a turn: the id of the user's last message."""
     last = next((one for one in reversed(messages) if isinstance(one, HumanMessage)), None)
     return "" if last is None or last.id is None else str(last.id)
 

@@ -1,4 +1,4 @@
-"""How a budget stands: what of it is used, what was added, what is left, and who may add to it."""
+"""The use of a budget: what is used, added and left, and who may raise it."""
 
 from typing import Literal
 
@@ -12,41 +12,41 @@ from ...tools.results import WireModel
 
 
 class BudgetStanding(WireModel):
-    """How much of one budget is used."""
+    """The use of one budget."""
 
     schema_version: Literal[1] = 1
     name: str
     unit: Literal["tokens", "money"]
     per: str
     amount: str
-    """The bound, without what was added: tokens or money, as a decimal number."""
+    """The limit without raises: tokens or money, as a decimal number."""
     raised: str
-    """What people added."""
+    """The sum of all raises."""
     spent: str
-    """What was used, and is reserved for calls in progress."""
+    """The usage, including reservations for calls in progress."""
     left: str
-    """What is left."""
+    """The rest."""
     reserve: str
-    """What one call may use; without so much left no model is asked."""
+    """The reservation of one call; if less is left, no model is called."""
     is_spent: bool
-    """Whether one more call has no room: a run stops here until somebody adds to it, or another period begins."""
+    """Whether there is no room for another call: a run stops here until the budget is raised, or the next period begins."""
     raised_by: str | None = None
-    """The role that may add to it; None where nobody may."""
+    """The role that may raise it; None if nobody may."""
     period_began: str | None = Field(default=None)
-    """As RFC 3339 in UTC; None where it has no periods."""
+    """The start of the period, as RFC 3339 in UTC; None without periods."""
 
     def to_json(self) -> JsonObject:
-        """Give it exactly as it is on the wire."""
+        """Return it as JSON data, exactly as on the wire."""
         return self.model_dump(mode="json", by_alias=True)
 
 
 def standing_of(budget: Budget, account: Account, balance: Balance) -> BudgetStanding:
-    """How a budget stands.
+    """Compute the use of a budget.
 
     Args:
-        budget: Which.
-        account: What it is counted in.
-        balance: What is counted there.
+        budget: The budget.
+        account: The account in which it is counted.
+        balance: The balance of that account.
     """
     return BudgetStanding(
         name=budget.name,

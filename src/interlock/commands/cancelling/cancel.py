@@ -1,4 +1,4 @@
-"""Cancelling an instance, and what became of it: as anyone who is outside the graph does it, and as a deadline does."""
+"""Cancels an instance, for callers outside the graph and for deadlines, and reads the status of a cancel."""
 
 from functools import partial
 
@@ -24,14 +24,14 @@ from .undoing import undo_all
 
 
 def cancel(engine: Engine, workflow_id: str, reason: str, by: Principal) -> Steps[Cancellation]:
-    """Cancel an instance, and undo what can be undone now; doing it again continues with what is left of it.
+    """Cancel an instance, and undo what can be undone now; a repeated call continues with the rest.
 
     Raises:
-        InputError: The workflow cannot be cancelled, or the reason cannot be kept.
-        RunError: There is no such instance for their tenant.
+        InputError: The workflow cannot be cancelled, or the reason cannot be stored.
+        RunError: The tenant of `by` has no such instance.
         PrincipalError: `by` may not cancel it. The attempt is recorded.
         WorkflowFinished: The instance is in a final state.
-        InProgress: A command of it is being carried out.
+        InProgress: A command of the instance is being executed.
     """
     rule_of(engine)
     reason = checked_reason(reason, "The reason for a cancel", otherwise="Nothing was cancelled.")
@@ -48,14 +48,14 @@ def cancel(engine: Engine, workflow_id: str, reason: str, by: Principal) -> Step
 
 
 def take_up(engine: Engine, workflow_id: str) -> Steps[bool]:
-    """Continue with a cancel that is in progress, or cancel an instance whose deadline has passed.
+    """Continue a cancel in progress, or cancel an instance whose deadline has passed.
 
     Returns:
         Whether there was anything to do.
 
     Raises:
-        ConflictError: A command is being carried out, or somebody else is at it.
-        OutcomeUnknown: A person has to say first what became of an attempt.
+        ConflictError: A command is being executed, or another process is doing this.
+        OutcomeUnknown: A person has to resolve an attempt first.
     """
     before: CancelStatus | None = yield InStore(partial(_begun, engine, workflow_id))
     if before is not CancelStatus.OPEN:
@@ -66,7 +66,7 @@ def take_up(engine: Engine, workflow_id: str) -> Steps[bool]:
 
 
 def go_on(engine: Engine, workflow_id: str) -> Steps[None]:
-    """Undo what can be undone now; whatever keeps that from continuing is made up for by a tick."""
+    """Undo what can be undone now; if something blocks this, a tick continues later."""
     try:
         yield from undo_all(engine, workflow_id)
     except (ConflictError, OutcomeUnknown) as error:
@@ -74,7 +74,7 @@ def go_on(engine: Engine, workflow_id: str) -> Steps[None]:
 
 
 def looked_up(workflow_id: str, connection: Connection) -> Cancellation | None:
-    """The cancellation of an instance; None where nobody cancelled it."""
+    """The cancellation of an instance; None if nobody cancelled it."""
     row = cancellations.load(connection, workflow_id)
     instance = instance_rows.load(connection, workflow_id)
     if row is None or instance is None or row.status is CancelStatus.DUE:
@@ -116,7 +116,7 @@ def _shown(connection: Connection, instance: Instance, row: CancellationRow) -> 
 
 
 def _unresolved(connection: Connection, row: CancellationRow) -> list[str]:
-    """The keys of the attempts that a person has to say something about before older calls are undone."""
+    """The keys of the attempts that a person has to resolve before older calls are undone."""
     open_ones = [call for call in row.calls if call.became is Became.TO_UNDO]
     keys = [key for call in open_ones for key in (call.key, undo_key(row.workflow_id, call.key))]
     entries = (ledger_rows.load(connection, row.workflow_id, key) for key in keys)

@@ -1,4 +1,4 @@
-"""What became of cancelling an instance: what was undone, what is left for a person, and what is still in progress."""
+"""The status of a cancel: the calls that were undone, that are left for a person, and that are still in progress."""
 
 from typing import Literal
 
@@ -10,22 +10,22 @@ from ...tools.results import WireModel
 
 
 class CancelledCall(WireModel):
-    """One call that was carried out on the instance before it was cancelled."""
+    """One call that was executed on the instance before it was cancelled."""
 
     tool: str
     """Its canonical name."""
     idempotency_key: str
-    """The key that it was carried out under."""
+    """The idempotency key of the call."""
     state: str
-    """The state that it was carried out in."""
+    """The state in which it was executed."""
     became: Literal["to_undo", "undone", "nothing", "left"]
-    """It is still to be undone, was undone, needs no undoing, or a person has to see to it."""
+    """`to_undo`: not undone yet; `undone`; `nothing`: needs no undo; `left`: a person has to take care of it."""
     undone_by: str | None = None
     """The tool that undoes it."""
     why: str | None = None
-    """Why a person has to see to it, or why there is nothing to undo."""
+    """Why a person has to take care of it, or why it needs no undo."""
     audit_ref: str | None = None
-    """The record of its undoing."""
+    """The audit record of the undo."""
 
 
 class Cancellation(WireModel):
@@ -44,7 +44,7 @@ class Cancellation(WireModel):
     """The time of the request, as RFC 3339 in UTC."""
     ended_at: str | None = None
     calls: tuple[CancelledCall, ...]
-    """The calls that were carried out, newest first."""
+    """The executed calls, newest first."""
     unresolved: tuple[str, ...] = ()
     """The keys of calls whose outcome is unknown. Older calls are not undone until a person resolves these."""
 

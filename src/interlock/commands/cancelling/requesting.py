@@ -1,4 +1,4 @@
-"""Asking for a cancel: from here on nothing else may be called, and what was carried out is written down, to be undone."""
+"""Starts a cancel: from now on no other tool may be called, and the executed calls are recorded for their undo."""
 
 from sqlalchemy.engine import Connection
 
@@ -20,12 +20,12 @@ from .planning import planned, record_left
 
 
 def by_deadline(tenant: str) -> Principal:
-    """Who cancels at a deadline, within a tenant."""
+    """The principal of a cancel by a deadline, within a tenant."""
     return Principal("interlock.deadline", tenant=tenant)
 
 
 def rule_of(engine: Engine) -> CancelRule:
-    """The rule of who may cancel.
+    """The workflow's cancel rule.
 
     Raises:
         InputError: The instances of the workflow cannot be cancelled.
@@ -41,14 +41,14 @@ def rule_of(engine: Engine) -> CancelRule:
 
 
 def request(engine: Engine, connection: Connection, workflow_id: str, reason: str, by: Principal) -> None:
-    """Cancel an instance on behalf of anyone who may, in a write transaction; where it is cancelled already, nothing happens.
+    """Cancel an instance if the principal may, in a write transaction; does nothing if it is already cancelled.
 
     Raises:
-        RunError: It is not there, or another tenant's.
-        PrincipalError: They may not; the caller records it.
+        RunError: The instance does not exist, or belongs to another tenant.
+        PrincipalError: The principal may not cancel it; the caller records that.
         WorkflowFinished: The instance is in a final state.
-        InProgress: A command of it is being carried out.
-        RuleError: The workflow's own rule broke.
+        InProgress: A command of the instance is being executed.
+        RuleError: The workflow's own rule failed.
     """
     rule = rule_of(engine)
     unit = Commands(engine, outside_scope(workflow_id, by), node=None, head=None).unit(connection)
@@ -71,7 +71,7 @@ def request(engine: Engine, connection: Connection, workflow_id: str, reason: st
 
 
 def may_cancel(engine: Engine, instance: Instance, by: Principal) -> bool:
-    """Whether somebody would be let cancel an instance as it stands, for a user interface; nothing is decided by it."""
+    """Whether a principal could cancel an instance now, for a user interface; `request` checks it again."""
     cancelling = engine.definition.cancelling
     if cancelling is None or instance.finished or instance.state in RESERVED or instance.tenant != by.tenant:
         return False
@@ -85,10 +85,10 @@ def due(engine: Engine, connection: Connection, workflow_id: str) -> bool:
     """Cancel an instance whose deadline has passed, in a write transaction.
 
     Returns:
-        Whether that is what it came to; where it has finished, its deadline is forgotten.
+        Whether the instance was cancelled; if it has finished, its deadline is removed.
 
     Raises:
-        InProgress: A command of it is being carried out.
+        InProgress: A command of the instance is being executed.
     """
     row = cancellations.load(connection, workflow_id)
     unit = engine.store.unit(connection, workflow_id)
@@ -106,10 +106,10 @@ def due(engine: Engine, connection: Connection, workflow_id: str) -> bool:
 
 
 def begin(engine: Engine, unit: Unit, reason: str, by: Principal) -> None:
-    """Close everything that is open, and write down what is to be undone.
+    """Close all open requests and waits, and record the calls to undo.
 
     Raises:
-        InProgress: A command is being carried out.
+        InProgress: A command is being executed.
     """
     instance = unit.instance
     _settle_what_runs(engine, unit)

@@ -1,7 +1,7 @@
-"""The one check of whose thread and whose instance it is, made before every run, stream, update and look-up.
+"""The access check of a thread and its instance, before every run, stream, update and read.
 
-Tenant first: to another tenant nothing is there, and it is answered in the same words as where nothing is. Then whom the
-instance serves, and who else may propose on it by its workflow's `run_by`.
+The tenant is checked first: for another tenant, the instance does not exist, and the error is the same as for a missing one. Then
+the check considers whom the instance serves, and who else may propose on it by its workflow's `run_by`.
 """
 
 from collections.abc import Mapping
@@ -23,34 +23,34 @@ from .scope import THREAD_ID, WORKFLOW_ID, is_nested, segments_of, workflow_id_o
 
 @dataclass(frozen=True)
 class Access:
-    """What a principal may do where a config points."""
+    """The rights of a principal on the thread and instance of a config."""
 
     workflow_id: str
     instance: Instance | None
-    """The instance that is meant; None where there is none yet."""
+    """The instance; None if it does not exist yet."""
     is_foreign: bool = False
-    """Whether another tenant has the instance or its thread: nothing of it is there."""
+    """Whether the instance or its thread belongs to another tenant, for which it does not exist."""
     refused: PrincipalError | None = None
-    """Why the principal may not propose on it, or see it."""
+    """Why the principal may not propose on it or see it."""
     is_begun: bool = False
-    """Whether the thread has a checkpoint though the instance has none: its first run was interrupted, or was held, before that."""
+    """Whether the thread has a checkpoint but no instance yet: its first run was interrupted or held before it created the instance."""
 
 
 def access(engine: Engine, configurable: Mapping[str, Any], by: Principal, saver: Saved | None = None) -> Access:
-    """Look at whose the instance and the thread are that a config means.
+    """Check a principal's access to the instance and thread of a config.
 
     Args:
         engine: The workflow.
-        configurable: Of the run or the look-up. What it says of namespaces counts only within another graph's run.
-        by: Who acts.
-        saver: Where the thread's checkpoints are; needed where there may be some before there is an instance.
+        configurable: The `configurable` of the run or read. Its namespaces count only inside another graph's run.
+        by: The principal.
+        saver: The checkpointer of the thread; needed if there may be checkpoints before there is an instance.
 
     Raises:
-        MissingThreadId: It names neither a thread nor an instance.
+        MissingThreadId: The config names neither a thread nor an instance.
     """
     workflow_id = meant(engine, configurable)
     thread = configurable.get(THREAD_ID)
-    # Within another graph the thread is that graph's, and the application's to guard.
+    # Inside another graph, the thread belongs to that graph, and the application has to protect it.
     if is_nested(configurable) or thread in {None, ""}:
         one = engine.store.find(workflow_id)
         found = [] if one is None else [one]
@@ -70,7 +70,7 @@ def access(engine: Engine, configurable: Mapping[str, Any], by: Principal, saver
 def _before_its_instance(
     engine: Engine, workflow_id: str, begun: tuple[bool, Principal | None], by: Principal, *, decides: bool
 ) -> Access:
-    """What may be done on a thread whose instance has not begun: what holds once it has, for whoever's input is there."""
+    """The access to a thread whose instance does not exist yet: the same as after its creation, for the principal of the stored input."""
     is_begun, starter = begun
     if starter is None or not decides:
         return Access(workflow_id, None, is_begun=is_begun)
@@ -81,23 +81,23 @@ def _before_its_instance(
 
 
 def meant(engine: Engine, configurable: Mapping[str, Any]) -> str:
-    """The id of the instance that a config means, as the graph's own nodes find it.
+    """The id of the instance that a config names, as the graph's own nodes determine it.
 
     Raises:
-        MissingThreadId: It names neither a thread nor an instance.
+        MissingThreadId: The config names neither a thread nor an instance.
     """
     return workflow_id_of(configurable, engine.definition.name, segments_of(configurable))
 
 
 def ownership_of(engine: Engine, instance: Instance) -> Ownership:
-    """Whose an instance is: of this workflow by its definition as it is now, of another one by what was stamped on it."""
+    """The ownership of an instance: by the current definition if it is of this workflow, else by the ownership stored with it."""
     ownership = instance.ownership
     is_ours = instance.workflow == engine.definition.name
     return replace(ownership, run_by=engine.definition.run_by) if is_ours else ownership
 
 
 def why_not_run(engine: Engine, instance: Instance, by: Principal) -> PrincipalError | None:
-    """The error that a principal is refused with who may not propose on an instance, or None when they may."""
+    """The error for a principal who may not propose on an instance; None if they may."""
     return _not_entitled(ownership_of(engine, instance), instance.workflow_id, by)
 
 
@@ -114,7 +114,7 @@ def _not_entitled(ownership: Ownership, workflow_id: str, by: Principal) -> Prin
 
 
 def why_not_resolve(engine: Engine, instance: Instance, by: Principal) -> PrincipalError | None:
-    """The error that a principal is refused with who may not say what became of an attempt, or None when they may."""
+    """The error for a principal who may not resolve an attempt; None if they may."""
     reason = ownership_of(engine, instance).why_not_resolve(by)
     if reason is None:
         return None
@@ -127,11 +127,11 @@ def why_not_resolve(engine: Engine, instance: Instance, by: Principal) -> Princi
 
 
 def looked_at(engine: Engine, configurable: Mapping[str, Any], by: Principal) -> Instance:
-    """The instance that a config means, for somebody who may propose on it; a refusal is recorded.
+    """The instance of a config, for a principal who may propose on it; a refusal is recorded.
 
     Raises:
-        RunError: It is not there, or another tenant's.
-        PrincipalError: `by` is not allowed to.
+        RunError: It does not exist, or belongs to another tenant.
+        PrincipalError: `by` may not propose on it.
         MissingThreadId: The config names neither a thread nor an instance.
     """
     found = access(engine, configurable, by)
@@ -144,10 +144,10 @@ def looked_at(engine: Engine, configurable: Mapping[str, Any], by: Principal) ->
 
 
 def refuse_strangers(engine: Engine, instance: Instance, by: Principal) -> Steps[None]:
-    """Refuse, and record, anyone who may not propose on an instance.
+    """Refuse, and record, a principal who may not propose on an instance.
 
     Raises:
-        PrincipalError: `by` is not allowed to.
+        PrincipalError: `by` may not propose on it.
     """
     refused = why_not_run(engine, instance, by)
     if refused is not None:
@@ -158,14 +158,14 @@ def refuse_strangers(engine: Engine, instance: Instance, by: Principal) -> Steps
 def record_denial(
     engine: Engine, workflow_id: str, error: InterlockError, *, by: Principal | None, **tried: Any
 ) -> None:
-    """Write down in the trail of an instance, where there is one, what was refused before it came to a proposal.
+    """Record in the trail of an instance, if it exists, a request that was refused before it became a proposal.
 
     Args:
         engine: The workflow.
         workflow_id: The instance.
-        error: What it was refused with.
-        by: Who tried; nobody in particular where nothing says so. Somebody of another tenant leaves no mark.
-        tried: What was tried: plain JSON, and never a value that was to be written.
+        error: The error of the refusal.
+        by: The principal; None if unknown. A principal of another tenant is not recorded.
+        tried: Details of the request: plain JSON, and never a value that was to be written.
     """
     with engine.store.write_and_know() as connection:
         note_denial(engine, connection, workflow_id, error, by=by, **tried)
@@ -194,14 +194,14 @@ def note_denial(
 
 
 def has_thread(configurable: Mapping[str, Any]) -> bool:
-    """Whether a config says at all which thread or instance is meant."""
+    """Whether a config names a thread or an instance at all."""
     return configurable.get(WORKFLOW_ID) is not None or configurable.get(THREAD_ID) not in {None, ""}
 
 
 def _counting(found: list[Instance], instance: Instance | None) -> list[Instance]:
-    """The instances by which it is decided who may act here: the one that is meant, and those whose conversation the thread is.
+    """The instances that determine who may act here: the one that the config names, and those whose conversation is on the thread.
 
-    What runs inside of other graphs on the same thread counts only where nothing else does.
+    Instances inside other graphs on the same thread count only if there are no others.
     """
     own = [one for one in found if one is instance or not one.checkpoint_ns]
     return own or found

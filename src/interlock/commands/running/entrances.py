@@ -1,4 +1,4 @@
-"""The way into a compiled workflow: whose thread it is, before LangGraph reads or writes anything of it."""
+"""Access checks at the entrance of a compiled workflow, before LangGraph reads or writes anything of the thread."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,27 +21,27 @@ def enter(
     *,
     by_application: bool = False,
 ) -> Access:
-    """Let a run in, or refuse it; a refusal of somebody of the tenant is recorded.
+    """Admit a run, or refuse it; a refusal within the tenant is recorded.
 
-    An answer is let in from everybody of the tenant: whether it counts is for the rule of what it answers. Inside another graph,
-    what continues without a new input is that graph's run, and its application's to guard.
+    Answers are admitted from everybody in the tenant; the rule of the request decides whether an answer counts. Inside another graph,
+    a run without new input belongs to that graph, and its application has to protect it.
 
     Args:
         engine: The workflow.
-        saver: Where its checkpoints are.
-        configurable: Of the run.
-        by: Who runs it.
+        saver: Its checkpointer.
+        configurable: The `configurable` of the run.
+        by: The principal of the run.
         given: The input, a command, or None.
-        by_application: Whether nobody was named: then it is the application that resumes the thread.
+        by_application: Whether no principal was named, so that the application itself resumes the thread.
 
     Raises:
-        RunError: The instance or its thread is another tenant's; or there is nothing to continue with.
+        RunError: The instance or its thread belongs to another tenant; or there is nothing to resume.
         PrincipalError: The workflow serves somebody else.
         StoreHeld: A backup was restored, and nobody has confirmed yet that work may continue.
     """
     engine.store.refuse_held()
     if not has_thread(configurable):
-        return Access("", None)  # said by anyone who needs the thread
+        return Access("", None)  # code that needs the thread reports that it is missing
     found = access(engine, configurable, by, saver)
     if is_nested(configurable):
         if found.is_foreign:
@@ -49,37 +49,37 @@ def enter(
         resumes = given is None or isinstance(given, Command) or is_resumed_by_parent(configurable)
         return found if resumes else _admitted(engine, found, by)
     if isinstance(given, Command) and is_move(given):
-        return found  # refused whoever it is
+        return found  # the move is refused for every principal
     is_free = found.instance is None and found.refused is None
     if isinstance(given, Command) and given.resume is not None and (given.update is None or is_free):
-        return found  # told what waits, which is nothing where nothing of it is theirs
+        return found  # the caller learns what waits, which is nothing if the thread is not theirs
     resumes = given is None or isinstance(given, Command)
     if found.is_foreign or (resumes and found.instance is None and not found.is_begun):
         raise unknown_instance(found.workflow_id, by)
-    # Where no instance has begun, it would begin as nobody's with somebody's words.
+    # Without an instance, the run would create one that serves nobody, with input of a particular principal.
     is_applications = given is None and by_application and found.instance is not None
     return found if is_applications else _admitted(engine, found, by)
 
 
 def is_move(command: Command[Any]) -> bool:
-    """Whether a command would move the graph, or write another of its channels than the messages."""
+    """Whether a command would move the graph, or write to a channel other than the messages."""
     update = command.update
     return bool(command.goto) or not (update is None or (isinstance(update, Mapping) and update.keys() <= {"messages"}))
 
 
 def may_change(engine: Engine, saver: Saved | None, configurable: Mapping[str, Any], by: Principal) -> None:
-    """Let somebody change the conversation of an instance, or refuse them.
+    """Check that a principal may change the conversation of an instance.
 
-    A thread without an instance is nobody's yet: whoever wrote into it would speak in the conversation of whoever begins there.
+    A thread without an instance belongs to nobody yet: a message written to it would appear in the conversation of whoever starts there.
 
     Raises:
-        RunError: There is no instance, or it or its thread is another tenant's.
+        RunError: There is no instance, or it or its thread belongs to another tenant.
         PrincipalError: The workflow serves somebody else.
         StoreHeld: As for `enter`.
     """
     engine.store.refuse_held()
     if not has_thread(configurable):
-        return  # said by LangGraph, which needs the thread
+        return  # LangGraph reports that the thread is missing
     found = access(engine, configurable, by, saver)
     if found.is_foreign or (found.instance is None and found.refused is None):
         raise unknown_instance(found.workflow_id, by)
@@ -87,10 +87,10 @@ def may_change(engine: Engine, saver: Saved | None, configurable: Mapping[str, A
 
 
 def may_look(engine: Engine, saver: Saved | None, configurable: Mapping[str, Any], by: Principal) -> bool:
-    """Whether somebody is shown what a thread holds; to another tenant it is as if there were nothing.
+    """Whether a principal may read the content of a thread; for another tenant, the thread appears to be empty.
 
     Raises:
-        PrincipalError: It is their tenant's, and serves somebody else.
+        PrincipalError: The thread belongs to their tenant, and serves somebody else.
     """
     if not has_thread(configurable):
         return True

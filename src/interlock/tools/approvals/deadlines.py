@@ -1,4 +1,4 @@
-"""How long something stays open: a duration, a moment, or a function of the case that gives either."""
+"""Time limits: a duration, a moment, or a function of the view that returns either."""
 
 import datetime as dt
 import re
@@ -10,21 +10,21 @@ from ..contracts.yes_or_no import is_deferred
 from ..errors import ContractError
 
 Fixed = str | dt.timedelta | dt.datetime | None
-"""A duration (`"24h"`, `"1h30m"`, a timedelta), a moment with its zone, or None for ever."""
+"""A duration (`"24h"`, `"1h30m"`, a timedelta), a moment with its time zone, or None for no limit."""
 Within = Fixed | Callable[[Any], Fixed]
-"""As `Fixed`, or a function of the view that gives one of these."""
+"""As `Fixed`, or a function of the view that returns one of these."""
 
 _LONGEST = 100 * 365.25 * 86400
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _FUNCTION = "…"
-"""What is in JSON for a function."""
+"""The mark for a function in JSON."""
 
 
 def duration(value: object) -> float:
-    """Read a duration such as `"30m"`, `"1h30m"` or a timedelta, in seconds.
+    """Parse a duration such as `"30m"`, `"1h30m"` or a timedelta, to seconds.
 
     Raises:
-        ContractError: It cannot be read, is not positive, or longer than a hundred years.
+        ContractError: It is invalid, not positive, or longer than a hundred years.
     """
     if isinstance(value, dt.timedelta):
         seconds = value.total_seconds()
@@ -42,10 +42,10 @@ def duration(value: object) -> float:
 
 
 def check_within(within: Within) -> None:
-    """See that a deadline can be kept, as far as it is known already.
+    """Check that a time limit can be enforced, as far as it is known in advance.
 
     Raises:
-        ContractError: It is no duration, or a moment without a zone.
+        ContractError: It is neither a duration nor a function, or a moment without a time zone.
     """
     if callable(within) and is_deferred(within):
         raise ContractError(
@@ -62,15 +62,15 @@ def check_within(within: Within) -> None:
 
 
 def seconds_of(within: Within) -> float | None:
-    """A duration in seconds; None for a moment, a function, and for ever."""
+    """A duration in seconds; None for a moment, a function, or no limit."""
     return None if within is None or callable(within) or isinstance(within, dt.datetime) else duration(within)
 
 
 def due(within: Within, now: int) -> int | None:
-    """When something that is opened now is due, in microseconds since 1970 UTC; None for never.
+    """The deadline of something that is opened now, in microseconds since 1970 UTC; None for no deadline.
 
     Raises:
-        TypeError: It is still a function, which has to be asked first; a defect of Interlock.
+        TypeError: It is still a function, which has to be evaluated first; a bug in Interlock.
     """
     if callable(within):
         raise TypeError("a deadline that is a function of the case is asked before it is kept")
@@ -81,14 +81,14 @@ def due(within: Within, now: int) -> int | None:
 
 
 def within_to_json(within: Within) -> JsonObject:
-    """The keys that say it: `seconds`, and `until` where it is a moment."""
+    """The keys for JSON: `seconds`, and `until` for a moment."""
     if isinstance(within, dt.datetime):
         return {"seconds": None, "until": within.astimezone(dt.UTC).isoformat()}
     return {"seconds": _FUNCTION if callable(within) else seconds_of(within)}
 
 
 def within_from_json(data: JsonObject) -> Fixed:
-    """Read what `within_to_json` gave."""
+    """Parse what `within_to_json` returned."""
     if data.get("until") is not None:
         return dt.datetime.fromisoformat(str(data["until"]))
     seconds = data["seconds"]

@@ -1,4 +1,4 @@
-"""The people who may decide on an approval, where a rule names them: their ids, or anyone who has a role, given by the case."""
+"""The people who may decide on an approval, if a rule names them: their ids, or everyone with a role that depends on the instance."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ..principal import Principal, checked_name
 
 @dataclass(frozen=True)
 class RoleHolders:
-    """Everybody who has a role: a value for `by=` of an approval, in place of IDs.
+    """Everybody with a role: a value for `by=` of an approval, instead of IDs.
 
     Attributes:
         role: The role.
@@ -24,18 +24,18 @@ class RoleHolders:
 
 
 People = str | Principal | Collection[str | Principal] | RoleHolders
-"""Who may decide: one person or several, by id, or anyone who has a role."""
+"""The people who may decide: one or several, by id, or everyone with a role."""
 By = People | Callable[[Any], People] | None
-"""As `People`, or a function of the view that gives them."""
+"""As `People`, or a function of the view that returns them."""
 Named = frozenset[str] | RoleHolders
-"""The same in one form."""
+"""People in a normalized form."""
 
 
 def named(given: object) -> Named:
-    """Read who is named.
+    """Normalize people.
 
     Raises:
-        ContractError: It names nobody, or something that is no person.
+        ContractError: The value names nobody, or something that is not a person.
     """
     if isinstance(given, RoleHolders):
         return given
@@ -56,23 +56,23 @@ def _nobody(given: object, why: str = "") -> ContractError:
 
 
 def check_role(role: object, where: str) -> None:
-    """See that a role has a name.
+    """Check that a role is a name.
 
     Raises:
-        ContractError: It has none.
+        ContractError: It is not.
     """
     if not isinstance(role, str) or not role.strip():
         raise ContractError(f"{where}(role={role!r}): give the name of a role, such as 'supervisor'.")
 
 
 def ids_of(people: People | None) -> frozenset[str]:
-    """The ids of those who are named one by one."""
+    """The ids of the people who are named individually."""
     who = named(people)
     return frozenset() if isinstance(who, RoleHolders) else who
 
 
 def people_in_words(by: By) -> str:
-    """Who is named, in a few words."""
+    """The named people, as a short text."""
     if callable(by):
         return "whom the case names"
     if isinstance(by, RoleHolders):
@@ -81,14 +81,14 @@ def people_in_words(by: By) -> str:
 
 
 def by_to_json(by: By) -> JSON:
-    """Who is named as plain data; a function as a mark that there is one."""
+    """The named people as JSON data; a function becomes a mark."""
     if isinstance(by, RoleHolders):
         return {"role": by.role}
     return "…" if callable(by) else [*sorted(ids_of(by))]
 
 
 def by_from_json(data: Any) -> Named | None:
-    """Read what `by_to_json` gave."""
+    """Parse what `by_to_json` returned."""
     if data is None:
         return None
     return RoleHolders(data["role"]) if isinstance(data, dict) else frozenset(data)

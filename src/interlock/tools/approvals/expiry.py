@@ -62,7 +62,7 @@ class TakeEdge:
 
 
 Expiry = Literal["reject"] | Escalate | TakeEdge
-"""What happens when nobody decided in time."""
+"""What happens if nobody decides in time."""
 
 
 def expiry_to_json(expiry: Expiry | str) -> str | JsonObject:

@@ -178,7 +178,7 @@ class Approval:
 
     @property
     def seconds(self) -> float | None:
-        """How long a request stays open, in seconds; None unless `within` is a known duration."""
+        """The duration for which a request stays open, in seconds; None unless `within` is a known duration."""
         return seconds_of(self.within)
 
     def due(self, now: int) -> int | None:

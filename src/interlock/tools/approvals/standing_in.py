@@ -9,14 +9,14 @@ from .deciders import By
 def represented_by(
     people: By, by: Principal, *, acts_for: Collection[str], taken: Collection[str], barred: Collection[str]
 ) -> str | None:
-    """The person for whom somebody decides; None where they decide for themselves, or may decide for nobody.
+    """The person for whom somebody decides; None if they decide for themselves, or may decide for nobody.
 
     Args:
-        people: Whom the rule names.
+        people: The people whom the rule names.
         by: The principal who decides.
-        acts_for: Those whose delegate they are now.
-        taken: Those who agreed already, or on whose behalf somebody did: nobody agrees twice by another's hand.
-        barred: Those who may not decide themselves: what they may not do, their delegate may not do either.
+        acts_for: The people whose delegate they are now.
+        taken: The people who agreed already, themselves or through a delegate; nobody agrees twice.
+        barred: The people who may not decide themselves, so that their delegates may not either.
     """
     if not isinstance(people, frozenset) or not by.is_known or by.id in people:
         return None

@@ -1,4 +1,4 @@
-"""A tool contract: what a tool is called, takes, returns and may do, and the function that does it."""
+"""A tool contract: the name of a tool, its input, output and permissions, and the function that executes it."""
 
 import copy
 from collections.abc import Callable
@@ -137,9 +137,9 @@ class ToolContract(Generic[P, R]):
         raise masked  # without its cause, which quotes them as well
 
     def complete(self, arguments: JsonObject, *, before: JsonObject | None = None) -> JsonObject:
-        """Return the arguments of a new proposal in full, with defaults that differ each time fixed to one value.
+        """Return the arguments of a new proposal in full; defaults that differ each time are fixed to one value.
 
-        Invalid arguments are returned unchanged; the gate then reports what is wrong with them.
+        Invalid arguments are returned unchanged; the gate then reports the problem.
 
         Args:
             arguments: The proposed arguments.
@@ -149,7 +149,7 @@ class ToolContract(Generic[P, R]):
             return arguments
         try:
             return (self.bind(arguments) if before is None else self._bind_again(arguments, before)).canonical
-        except Exception:  # whatever is wrong with them, or with a validator, is for the gate to say
+        except Exception:  # the gate reports problems of arguments and validators
             return arguments
 
     def bind_again(self, arguments: object, before: JsonObject) -> Bound:
@@ -172,7 +172,7 @@ class ToolContract(Generic[P, R]):
         """Return a call with the arguments that the application supplies. Its fingerprint remains that of the proposal.
 
         Raises:
-            InvalidArguments: A supplied value does not fit; or the error that `problem` makes of it.
+            InvalidArguments: A supplied value does not fit; or the error that `problem` returns for it.
         """
         if not supplied:
             return bound
@@ -203,7 +203,7 @@ class ToolContract(Generic[P, R]):
         return bound.fingerprint == self.fingerprint_of(bound.canonical)
 
     def _bound(self, arguments: object) -> tuple[Any, Bound]:
-        """The arguments as they were first read, which knows what was given, and what is used of them."""
+        """The arguments as first parsed, which knows which ones were given, and the bound call."""
         first = self._input.parse(arguments)
         given = packed_data(arguments) if self._input.is_steady else None
         if (known := self._known.bound(first, given)) is not None:
@@ -223,7 +223,7 @@ class ToolContract(Generic[P, R]):
         return first, Bound(again, canonical, self._fingerprint(first, canonical))
 
     def _fingerprint(self, first: Any, canonical: JsonObject) -> str:
-        """Digest what was given and what is on record: a sensitive default that differs each time is neither."""
+        """Digest the given and the recorded arguments, but not sensitive defaults that differ each time, which are neither."""
         given = as_given(self._input.read(first), canonical, redact(canonical, self.sensitive))
         return self.fingerprint_of(cast("JsonObject", given))
 
@@ -243,7 +243,7 @@ class ToolContract(Generic[P, R]):
         try:
             canonical = self._input.canonical(parsed)
             problem = why_not_storable(canonical)
-        except Exception as error:  # a serializer of the tool's own
+        except Exception as error:  # the tool's own serializer may raise anything
             problem = f"a serializer of the tool failed ({type_name(error)})"
         if problem is not None:
             raise invalid(self.name, [Problem(field="", problem=f"cannot be written down: {problem}")])
@@ -293,7 +293,7 @@ class ToolContract(Generic[P, R]):
         Raises:
             ContractError: The check takes a parameter that the tool does not have.
             RuleError: It raised, or returned neither True nor False nor a reason.
-            Refused: It said no by raising this.
+            Refused: The check raised it to refuse the call.
         """
         return self._predicate(function, CHECK).reason(looked_at(self._input.values(arguments), arguments), ctx, view)
 
@@ -304,13 +304,13 @@ class ToolContract(Generic[P, R]):
 
         Args:
             condition: The function. It takes parameters of the tool, the context, or the view that guards receive.
-            arguments: Of the call.
+            arguments: The arguments of the call.
             ctx: The context.
             view: The view.
 
         Raises:
-            ContractError: it asks for something that the tool does not have.
-            RuleError: it raised, or answers neither True nor False.
+            ContractError: It takes a parameter that the tool does not have.
+            RuleError: It raised, or returned neither True nor False.
         """
         return self._predicate(condition, CONDITION).holds(
             looked_at(self._input.values(arguments), arguments), ctx, view
@@ -346,7 +346,7 @@ class ToolContract(Generic[P, R]):
 
         Raises:
             RuleError: It raised.
-            Refused: It said no by raising this.
+            Refused: The function raised it to refuse the call.
         """
         return self._predicate(function, SUPPLIER)(looked_at(self._input.values(arguments), arguments), ctx, view)
 

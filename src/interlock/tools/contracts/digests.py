@@ -1,4 +1,4 @@
-"""The digest of everything that a decision on a call depends on."""
+"""The digest of everything on which a decision about a call depends."""
 
 from collections.abc import Iterable
 

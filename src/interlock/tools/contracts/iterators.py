@@ -1,4 +1,4 @@
-"""Reads the iterators in what a tool returns, up to a limit: an iterator may have no end."""
+"""Reads the iterators in a tool's return value, up to a limit, because an iterator may be infinite."""
 
 import dataclasses
 import io
@@ -11,15 +11,15 @@ from pydantic import BaseModel, TypeAdapter
 from ..storable import LONGEST
 
 _OPEN = frozenset({"any", "generator", "is-instance", "callable", "function-plain", "function-wrap", "function-before", "function-after"})  # fmt: skip
-"""The kinds of pydantic's core schema under which a value may be, or hold, an iterator."""
+"""The kinds of pydantic's core schema whose values may be or contain an iterator."""
 
 
 class EndlessError(ValueError):
-    """An iterator gave more than can be kept, or is where it cannot be replaced by a list."""
+    """An iterator yields more than can be stored, or is in a place where a list cannot replace it."""
 
 
 def may_hold_iterators(output: TypeAdapter[Any]) -> bool:
-    """Whether the type of an output admits an iterator somewhere; most do not, and then nothing is searched."""
+    """Whether the type of an output admits an iterator anywhere; most types do not, and then nothing is searched."""
     known = _known.get(output)
     if known is None:
         known = _known[output] = _is_open(output.core_schema)
@@ -39,17 +39,17 @@ def _is_open(schema: Any) -> bool:
 
 
 def read_out(value: Any, longest: int = LONGEST) -> Any:
-    """Replace each iterator in plain data by the list of what it gives.
+    """Replace each iterator in plain data by a list of its items.
 
     Args:
-        value: The value; it is left as it is.
-        longest: The most items and characters that the iterators may give together.
+        value: The value; it is not changed.
+        longest: The maximum number of items and characters that all iterators together may yield.
 
     Returns:
-        The value itself if it holds no iterator.
+        A copy with lists; the value itself if it contains no iterator.
 
     Raises:
-        EndlessError: The iterators give more, or one is in a model or dataclass.
+        EndlessError: The iterators yield more, or one is in a model or dataclass.
     """
     try:
         return _Reading(longest).read(value)

@@ -1,4 +1,4 @@
-"""Contracts of tools that are known by a JSON Schema alone: those of servers, of other languages, of somebody else's registry."""
+"""Contracts of tools that are described only by a JSON Schema: tools of servers, of other languages, and of other registries."""
 
 import copy
 import datetime as dt
@@ -26,22 +26,22 @@ from .retry import RetryPolicy
 from .undo import Undo
 
 WHOLE = "arguments"
-"""The name under which a check or preview is given all arguments as one dict."""
+"""The name of the parameter that receives all arguments as one dict."""
 
 
 class SchemaInput:
-    """What a tool takes, as a JSON Schema that somebody published. The arguments are a dict, as they were given."""
+    """The input of a tool that a published JSON Schema describes. The arguments are a dict, unchanged."""
 
     def __init__(
         self, tool: str, schema: object, place: str, *, passed_over: Callable[[str], bool] | None = None
     ) -> None:
-        """Take a schema.
+        """Create it from a schema.
 
         Args:
             tool: The name of the tool.
             schema: Its schema.
-            place: Names it in errors.
-            passed_over: Which arguments are left out of a call, as if they had not been given.
+            place: The name of the tool in errors.
+            passed_over: Whether an argument is dropped from calls, as if it had not been given.
         """
         self._tool = tool
         self._passed_over = passed_over
@@ -51,11 +51,11 @@ class SchemaInput:
     is_steady = True
 
     def schema(self) -> JsonObject:
-        """The schema, as it was published."""
+        """The schema as published."""
         return self._validator.schema
 
     def printed(self) -> JsonObject:
-        """The same."""
+        """The same schema."""
         return self._validator.schema
 
     @property
@@ -65,19 +65,19 @@ class SchemaInput:
 
     @property
     def names(self) -> frozenset[str]:
-        """The arguments whose names are names in Python, and all of them as `arguments`."""
+        """The arguments whose names are Python identifiers, and `arguments` for all of them."""
         return frozenset([*self._properties, WHOLE])
 
     @property
     def varying(self) -> frozenset[str]:
-        """None: what was left out stays out, for a default in a JSON Schema says only what the tool will take it for."""
+        """Always empty: omitted arguments stay omitted, because a default in a JSON Schema only documents the tool's behaviour."""
         return frozenset()
 
     def parse(self, arguments: object) -> JsonObject:
-        """Hold the arguments of a call against the schema.
+        """Validate the arguments of a call against the schema.
 
         Raises:
-            InvalidArguments: They do not fit it, or cannot be kept.
+            InvalidArguments: They do not fit, or cannot be stored.
         """
         given = plain_arguments(self._tool, arguments)
         if self._passed_over is not None:
@@ -88,19 +88,19 @@ class SchemaInput:
         return given
 
     def canonical(self, parsed: Any) -> JsonObject:
-        """Give the arguments as they were given."""
+        """Return the arguments unchanged."""
         return cast("JsonObject", copy.deepcopy(parsed))
 
     def values(self, parsed: Any) -> dict[str, Any]:
-        """Give the arguments by name, None for those that were left out, and all as `arguments`."""
+        """Return the arguments by name, with None for omitted ones, and all of them as `arguments`."""
         return {WHOLE: parsed, **{name: parsed.get(name) for name in self._properties}}
 
     def keywords(self, parsed: Any) -> dict[str, Any]:
-        """Give all arguments as one dict of its own."""
+        """Return all arguments as one separate dict."""
         return {WHOLE: copy.deepcopy(parsed)}
 
     def read(self, parsed: Any) -> Any:
-        """Give the arguments: no default is filled in here."""
+        """Return the arguments unchanged, without defaults."""
         return parsed
 
 
@@ -213,14 +213,14 @@ def contract_from_schema(
 
 
 def names_of(name: str, wire_name: str | None) -> tuple[str, str | None]:
-    """Give the canonical name and the wire name of a tool that somebody else named; None where the usual one will do."""
+    """Return the canonical name and the wire name of a foreign tool; the wire name is None if the default suffices."""
     if TOOL_NAME.fullmatch(name) and len(name) <= LONGEST_NAME:
         return name, wire_name
     return published_canonical_name(name), wire_name or published_wire_name(name)
 
 
 def described(name: str, *texts: object) -> str:
-    """Give the first text that says something. Not everybody describes tools, and a model wants to be told something."""
+    """Return the first text that is not empty, or a default text, because models need a description."""
     for text in texts:
         if isinstance(text, str) and text.strip():
             return text.strip()
@@ -243,7 +243,7 @@ def _output(schema: Mapping[str, Any] | None, place: str) -> tuple[TypeAdapter[A
 
 
 def plain_output(*also: Any) -> TypeAdapter[Any]:
-    """What a tool returns that promises no more than JSON."""
+    """The output type of a tool that promises nothing but JSON."""
     return TypeAdapter(Annotated[(JsonValue, BeforeValidator(_plain), *also)])
 
 
@@ -254,7 +254,7 @@ def _plain(value: Any) -> Any:
 def _called(
     call: Callable[..., Any], given: SchemaInput, place: str
 ) -> tuple[Callable[..., Any], bool, str | None, bool]:
-    """Wrap what does the work as a function of `arguments` and, where it wants it, of its context, which it may do without."""
+    """Wrap a function as a function of `arguments` and, if it takes one, of an optional context."""
     if not callable(call):
         raise ContractError(f"{place} was given {call!r} as its call; give a function")
     parameters = _parameters(call)
@@ -305,7 +305,7 @@ def _wants_context(call: Callable[..., Any], parameter: inspect.Parameter) -> bo
 
 
 def _by_name(parameters: list[inspect.Parameter], given: SchemaInput, place: str) -> Callable[[str], bool] | None:
-    """Which arguments a function takes by their names; None where it takes all of them as one dict."""
+    """Whether the function takes an argument by name; None if it takes all of them as one dict."""
     positional = [one for one in parameters if one.kind not in {one.VAR_KEYWORD, one.KEYWORD_ONLY}]
     if len(positional) == 1 and all(one.default is not one.empty for one in parameters if one is not positional[0]):
         return None

@@ -1,4 +1,4 @@
-"""Which arguments a contract has read before, by their digests alone: a call is bound several times on its way to the record."""
+"""Remembers, by digests only, which arguments a contract has parsed before, because a call is bound several times before it is recorded."""
 
 import hashlib
 from typing import Any
@@ -8,28 +8,28 @@ import ormsgpack
 from ..schemas.input import Bound
 
 _MOST = 256
-"""So many are remembered for each contract."""
+"""The maximum number of remembered calls per contract."""
 
 
 class KnownCalls:
-    """The fingerprints of calls whose arguments were in full, by a digest of these; the arguments themselves are not kept."""
+    """The fingerprints of calls with complete arguments, by a digest of the arguments, which are not stored."""
 
     def __init__(self) -> None:
         self._fingerprints: dict[bytes, str] = {}
 
     def bound(self, parsed: Any, packed: bytes | None) -> Bound | None:
-        """The call with these arguments; None where they were not read before, or were not in full.
+        """The bound call with these arguments; None if they were not parsed before, or were incomplete.
 
         Args:
-            parsed: What was read of them now.
-            packed: The arguments as bytes, where they are plain data.
+            parsed: The parsed arguments.
+            packed: The arguments as bytes, if they are plain data.
         """
         if packed is None or (fingerprint := self._fingerprints.get(_digest(packed))) is None:
             return None
         return Bound(parsed, ormsgpack.unpackb(packed), fingerprint)
 
     def keep(self, packed: bytes, bound: Bound) -> Bound:
-        """Remember a call whose arguments are in full as they were given: they would be read and written again as they were."""
+        """Remember a call whose given arguments are complete, so that parsing and serializing them returns them unchanged."""
         if len(self._fingerprints) >= _MOST:
             self._fingerprints.clear()
         self._fingerprints[_digest(packed)] = bound.fingerprint

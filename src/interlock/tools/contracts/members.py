@@ -1,4 +1,4 @@
-"""Names that somebody looks for on a class because a library beside Interlock has them there."""
+"""Errors for attributes that users expect on a class because other libraries have them there."""
 
 from collections.abc import Mapping
 
@@ -8,20 +8,20 @@ OF_TOOLS = dict.fromkeys(
     ("invoke", "ainvoke", "run", "arun", "func", "args_schema"),
     "Call it like its function, or pass contract.as_tool() where LangChain wants a tool: both run without gate, approval and record.",
 )
-"""What LangChain's tools have, and contracts do not."""
+"""Attributes of LangChain's tools that contracts do not have."""
 
 
 class MissingMemberError(DefinitionError, AttributeError):
-    """A class has no attribute of this name; the message names what does the same."""
+    """A class has no attribute of this name; the message names the equivalent."""
 
 
 def missing(owner: object, name: str, instead: Mapping[str, str]) -> AttributeError:
-    """Return the error for an attribute that an object does not have.
+    """Return the error for a missing attribute.
 
     Args:
         owner: The object.
         name: The attribute.
-        instead: What to write instead, for names that other libraries have.
+        instead: The equivalents of attributes that other libraries have.
     """
     kind = type(owner).__name__
     if name not in instead:

@@ -1,4 +1,4 @@
-"""Functions that look at a call before it runs: checks, previews, and the conditions of approvals."""
+"""Functions that inspect a call before it runs: checks, previews, and the conditions of approvals."""
 
 import inspect
 import re
@@ -22,17 +22,17 @@ class Predicate:
 
     function: Callable[..., Any]
     label: str
-    """What it is called in messages: the role, the function and the tool."""
+    """The name of the function in messages: the role, the function and the tool."""
     parameters: tuple[str, ...]
     context: str | None
     view: str | None
-    """The parameter that takes the view of the workflow that guards are given, too."""
+    """The parameter that takes the view of the workflow, as guards receive it."""
     whole: str | None
-    """The parameter that takes the tool's input model as it is."""
+    """The parameter that takes the tool's input model."""
     takes_all: bool
-    """Whether it takes every parameter of the tool, as `**arguments`."""
+    """Whether it takes all parameters of the tool, as `**arguments`."""
     none_holds: bool
-    """Whether None is an answer that the function says it gives (``-> str | None``), and no forgotten return."""
+    """Whether its annotation declares None as an answer (``-> str | None``), so that None is not a forgotten return."""
 
     @classmethod
     def read(
@@ -45,13 +45,13 @@ class Predicate:
         *,
         model: type[BaseModel] | None = None,
     ) -> "Predicate":
-        """Read what a function takes.
+        """Read the signature of a function.
 
         `names` are the tool's parameters, `context` is the one of them that takes its context, and `model` is the tool's input.
 
         Raises:
-            ContractError: it is no plain sync function, asks for something that the tool does not have, or says that it
-            returns something that is not an answer.
+            ContractError: It is not a synchronous function, takes a parameter that the tool does not have, or declares a return
+                type that is not an answer.
         """
         place = f"{where(function)}, the {role} of {tool!r}," if callable(function) else f"the {role} of {tool!r}"
         problem = why_no_rule(function, answers=_ANSWERS[role])
@@ -63,7 +63,7 @@ class Predicate:
         takes_all = False
         try:
             parameters = inspect.signature(function).parameters.values()
-        except (TypeError, ValueError) as error:  # what is not written in Python says nothing of what it takes
+        except (TypeError, ValueError) as error:  # functions that are not written in Python have no signature
             raise ContractError(
                 f"{place} does not say what it takes; give a function written in Python, or a lambda"
             ) from error
@@ -109,7 +109,7 @@ class Predicate:
         """Call the function.
 
         Raises:
-            RuleError: it raised. `Refused` goes through: it is an answer.
+            RuleError: It raised. `Refused` propagates, because it is an answer.
         """
         given = {name: value for name, value in arguments.items() if name != WHOLE}
         keywords = given if self.takes_all else {name: given[name] for name in self.parameters}
@@ -127,11 +127,11 @@ class Predicate:
             raise RuleError(f"{self.label} raised {type_name(error)}", rule=self.label) from error
 
     def reason(self, arguments: Mapping[str, Any], ctx: ToolContext | None, view: Any = None) -> str | None:
-        """Say why the check does not hold, or None when it does.
+        """Return why the check does not hold, or None if it does.
 
         Raises:
-            RuleError: the function raised, or answered neither True nor False nor a reason.
-            Refused: it said no by raising it.
+            RuleError: The function raised, or returned neither True nor False nor a reason.
+            Refused: The function raised it to refuse the call.
         """
         answer = self(arguments, ctx, view)
         if answer is True or (answer is None and self.none_holds):
@@ -150,10 +150,10 @@ class Predicate:
         )
 
     def holds(self, arguments: Mapping[str, Any], ctx: ToolContext | None, view: Any = None) -> bool:
-        """Say whether the condition holds.
+        """Return whether the condition holds.
 
         Raises:
-            RuleError: the function raised, or answered neither True nor False.
+            RuleError: The function raised, or returned neither True nor False.
         """
         try:
             return yes_or_no(self.label, lambda: self(arguments, ctx, view))
@@ -162,7 +162,7 @@ class Predicate:
 
     @property
     def what_it_says(self) -> str:
-        """What the check demands: the first line of its docstring, or that a check of this name does not hold."""
+        """The requirement of the check: the first line of its docstring, or that a check of this name does not hold."""
         plain = plain_function(self.function)
         documented = plain if inspect.isroutine(plain) else type(plain)
         text = inspect.getdoc(documented)
@@ -177,11 +177,11 @@ class Predicate:
 
 
 WHOLE = "*"
-"""Under which all arguments of a call are handed on as one, beside each by its name."""
+"""The key of all arguments as one value, in addition to each by its name."""
 
 
 def looked_at(values: Mapping[str, Any], parsed: Any) -> dict[str, Any]:
-    """What a function can ask for: each argument by its name, and all of them as one."""
+    """The values that a function can take: each argument by its name, and all of them as one."""
     return {**values, WHOLE: parsed}
 
 
@@ -192,11 +192,11 @@ _ANSWERS: Mapping[str, tuple[type, ...] | None] = {
     CONDITION: (bool,),
     SUPPLIER: None,
 }
-"""What a function in each role may say that it returns."""
+"""The return types that a function in each role may declare."""
 
 
 def _name(function: Any) -> str | None:
-    """What a function is called; None for a lambda."""
+    """The name of a function; None for a lambda."""
     plain = plain_function(function)
     name = str(getattr(plain, "__name__", type(plain).__name__))
     return None if name == "<lambda>" else name
@@ -215,7 +215,7 @@ def _asks_for_model(annotation: Any, model: type[BaseModel]) -> bool:
 
 
 def _asks_for_view(annotation: Any, name: str, names: Collection[str]) -> bool:
-    """Whether a parameter takes the view that guards are given; its class is above this package."""
+    """Whether a parameter takes the view that guards receive; its class is in a package above this one."""
     if annotation is None:
         return name == "view" and name not in names
     told = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
@@ -225,7 +225,7 @@ def _asks_for_view(annotation: Any, name: str, names: Collection[str]) -> bool:
 def _hints_or_text(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return get_type_hints(body_of(function))
-    except Exception:  # names that only a type checker sees; the text is enough to find the context
+    except Exception:  # names that only a type checker can resolve; the text is enough to find the context
         return dict(getattr(body_of(function), "__annotations__", {}))
 
 

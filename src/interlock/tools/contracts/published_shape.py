@@ -8,21 +8,21 @@ from ..wire import camel
 
 
 class ToolAnnotations(BaseModel):
-    """Hints about a tool, those of the Model Context Protocol."""
+    """Hints about a tool, as defined by the Model Context Protocol."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=camel, populate_by_name=True, strict=True)
 
     read_only_hint: bool | None = None
-    """It changes nothing."""
+    """The tool changes nothing."""
     destructive_hint: bool | None = None
-    """It may overwrite or end something, rather than only add."""
+    """The tool may overwrite or end something, and does not only add."""
     idempotent_hint: bool | None = None
-    """Calling it again with the same arguments changes nothing more."""
+    """A repeated call with the same arguments has no further effect."""
     open_world_hint: bool | None = None
-    """It reaches beyond the workflow store's database."""
+    """The tool reaches beyond the workflow store's database."""
 
     def to_json(self) -> JsonObject:
-        """Give the hints that are set."""
+        """Return the hints that are set."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -42,5 +42,5 @@ class ContractShape(BaseModel):
     annotations: ToolAnnotations
 
     def to_json(self) -> JsonObject:
-        """Give the shape exactly as it is on the wire."""
+        """Return the shape exactly as on the wire."""
         return {**self.model_dump(mode="json", by_alias=True), "annotations": self.annotations.to_json()}

@@ -39,7 +39,7 @@ class ToolRegistry:
         """Return a contract, by default in its latest version.
 
         Raises:
-            RegistryError: there is none.
+            RegistryError: There is no such contract.
         """
         if version is None:
             return self.latest(name)
@@ -55,7 +55,7 @@ class ToolRegistry:
         """Return the contract with the highest version.
 
         Raises:
-            RegistryError: no tool has that name.
+            RegistryError: No tool has that name.
         """
         versions = self._contracts.get(name)
         if not versions:

@@ -1,4 +1,4 @@
-"""What undoes a command, once it was carried out: another command, and how its arguments follow from what was done."""
+"""The undo of an executed command: another command, and how its arguments are derived from the executed call."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from .yes_or_no import is_deferred
 
 @dataclass(frozen=True)
 class CompletedCall:
-    """A call that was carried out, as the ledger recorded it."""
+    """An executed call, as the ledger recorded it."""
 
     tool: str
     """Its canonical name."""
@@ -67,13 +67,13 @@ class Undo:
 
 
 NOTHING: Literal[False] = False
-"""Given as `undo=`: there is nothing to undo."""
+"""A value of `undo=`: nothing has to be undone."""
 Undoes = Undo | Literal[False] | None
-"""What undoes a command; False where nothing has to be, None where nobody said, and then a person is told of it."""
+"""The undo of a command; False if nothing has to be undone; None if it is not specified, and then a person is notified."""
 
 
 def undo_of(given: object, place: str) -> Undoes:
-    """Read what is given as `undo=`.
+    """Parse the value of `undo=`.
 
     Raises:
         ContractError: It is not a command.
@@ -102,13 +102,13 @@ def undo_of(given: object, place: str) -> Undoes:
 
 
 def completed_call(contract: ToolContract, arguments: JsonObject, output: JSON, key: str) -> CompletedCall:
-    """A call as `Undo.arguments` is given it.
+    """A call in the form for `Undo.arguments`.
 
     Args:
-        contract: Of the tool that was called.
-        arguments: As the ledger has them.
-        output: What it returned.
-        key: The key that it was carried out under.
+        contract: The contract of the called tool.
+        arguments: The arguments in the ledger.
+        output: The output of the call.
+        key: The idempotency key of the call.
     """
     model = contract.input_model
     parameters = {camel(name): name for name in ({} if model is None else model.model_fields)}
@@ -117,7 +117,7 @@ def completed_call(contract: ToolContract, arguments: JsonObject, output: JSON, 
 
 
 def is_masked(value: JSON) -> bool:
-    """Whether something in arguments was sensitive, and so is not known any more."""
+    """Whether some arguments were sensitive, so that their values are unknown."""
     match value:
         case Mapping():
             return any(is_masked(one) for one in value.values())

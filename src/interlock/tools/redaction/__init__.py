@@ -1,7 +1,7 @@
-"""Keeping secrets out of what is shown and written down: by the fields that they are in, and by their values elsewhere.
+"""Masks secrets in everything that is shown or stored: by field name, and wherever else the values of such fields occur.
 
-Here: which fields are masked (`_fields`), where such a field is in a text (`_quoted`), and what was once seen in one (`_values`).
-Not here: what is done with a text so that it can be shown at all, which is `sinks`. Open `_fields` first.
+Here: which fields are masked (`_fields`), how such a field is found in a text (`_quoted`), and the values that were found (`_values`).
+Not here: making a text safe to display, which `sinks` does. Open `_fields` first.
 """
 
 from ._fields import is_named, is_secret, redact

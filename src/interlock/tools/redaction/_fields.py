@@ -1,4 +1,4 @@
-"""Take secrets out of JSON data before it is written down."""
+"""Masks sensitive fields in JSON data before it is stored."""
 
 import functools
 import itertools
@@ -9,7 +9,7 @@ from ..canonical import JSON
 from ._quoted import MASK, hide_fields
 
 _NAMES, _VALUES = ("name", "key", "field", "header", "param", "parameter"), ("value", "values", "val")
-"""How a field is written as data: a name under one key, and what it holds under another."""
+"""A field as data: keys for its name, and keys for its value."""
 
 _SECRET_WORDS = frozenset(
     [
@@ -39,39 +39,39 @@ _KINDS_OF_KEY = frozenset(["access", "api", "encryption", "master", "private", "
 
 
 def redact(value: JSON, sensitive: Collection[str] = ()) -> JSON:
-    """Give a copy of `value` with the sensitive fields replaced by `MASK`, at every depth and in lists.
+    """Return a copy of `value` with the sensitive fields replaced by `MASK`, at every depth and in lists.
 
     Args:
         value: JSON data; it is not changed.
-        sensitive: Names of fields, redacted wherever they stand, or paths from the top such as ``customer.address.zip``
-            (lists are passed through). Case and underscores make no difference: ``card_number`` is ``cardNumber``.
+        sensitive: Names of fields, redacted at any depth, or paths from the top such as ``customer.address.zip``
+            (lists are traversed). Case and underscores are ignored: ``card_number`` matches ``cardNumber``.
 
-    Fields whose names say that they hold a secret (`password`, `api_key`, `authorization` …) are redacted in any case, also
-    where they are given as pairs of name and value, or inside a text: JSON, even if it is cut off, and what looks like it.
+    Fields whose names indicate a secret (`password`, `api_key`, `authorization` …) are always redacted, also as pairs of name and
+    value, or inside a text: JSON, even if it is truncated, and similar forms.
     """
     return _Redacting(frozenset(sensitive), None).form(value, ())
 
 
 def is_named(name: str, sensitive: Collection[str] = ()) -> bool:
-    """Whether a field of this name is masked, wherever it stands."""
+    """Whether a field with this name is masked at any depth."""
     return _Redacting(frozenset(sensitive), None).is_named(name)
 
 
 def redact_and_find(value: JSON, sensitive: Collection[str] = ()) -> tuple[JSON, list[JSON]]:
-    """As `redact`, with what is in the fields that it masks."""
+    """As `redact`, with the values of the masked fields."""
     found: list[JSON] = []
     return _Redacting(frozenset(sensitive), found).form(value, ()), found
 
 
 @functools.lru_cache(maxsize=1024)
 def _marks(sensitive: frozenset[str]) -> tuple[frozenset[str], frozenset[tuple[str, ...]]]:
-    """The names that are redacted wherever they stand, and all marks as paths from the top."""
+    """The names that are redacted at any depth, and all marks as paths from the top."""
     paths = frozenset(tuple(_plain(part) for part in name.split(".")) for name in sensitive)
     return frozenset(path[0] for path in paths if len(path) == 1), paths
 
 
 def is_secret(name: str) -> bool:
-    """Whether the name of a field says that it holds a secret: ``api_key`` does, ``secretary`` and ``tokenCount`` do
+    """Whether the name of a field indicates a secret: ``api_key`` does, ``secretary`` and ``tokenCount`` do
     not.
     """
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
@@ -111,7 +111,7 @@ class _Redacting:
         return redacted
 
     def _told_by(self, value: dict[str, JSON], at: tuple[str, ...]) -> str | None:
-        """The key of what a hidden field holds, where the field is told as a pair of name and value."""
+        """The key of a hidden field's value, if the field is a pair of name and value."""
         held = next((key for key in _VALUES if key in value), None)
         if held is None:
             return None
@@ -137,12 +137,12 @@ def _look(key: str) -> tuple[str, bool]:
 
 
 _LONGEST_KEPT = 64
-"""Names of fields come from contracts and models, the same few again and again; longer keys are data, and not kept in memory."""
+"""The maximum length of a cached field name. Names come from contracts and models, and repeat; longer keys are data."""
 
 
 @functools.lru_cache(maxsize=4096)
 def _looked_at(key: str) -> tuple[str, bool]:
-    """A key as names are compared, and whether it says that it holds a secret."""
+    """The normalized form of a key, and whether it indicates a secret."""
     return _plain(key), is_secret(key)
 
 

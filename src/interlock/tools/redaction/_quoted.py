@@ -21,7 +21,7 @@ def hide_fields(text: str, is_hidden: Callable[[str], bool], found: list[Any] | 
     """Mask the values of hidden fields in a text, up to the end of the value, or of a truncated text.
 
     Args:
-        text: Anything.
+        text: Any text.
         is_hidden: Whether a field of this name is hidden.
         found: Collects the masked values.
     """

@@ -1,4 +1,4 @@
-"""Values that was in masked fields, and are masked in every text that quotes them."""
+"""Values from masked fields, which are then masked in every text that quotes them."""
 
 import json
 import re
@@ -11,18 +11,18 @@ from ._fields import redact_and_find
 from ._quoted import MASK
 
 SHORTEST_LEARNED = 6
-"""Shorter values are in ordinary texts by chance."""
+"""Shorter values occur in ordinary texts by chance."""
 _FEW = 24
 _LONG_NUMBER = 12
 _GROUPED = re.compile(r"(?<![0-9])[0-9](?:[ .-]?[0-9]){11,}")
-"""A long number as people write it: in groups."""
+"""A long number as people write it, in groups."""
 
 
 class Secrets:
-    """What was seen in masked fields: it is learned from data, and then masked wherever it is quoted.
+    """The values of masked fields: it learns them from data, and masks them wherever they are quoted.
 
     Args:
-        values: What is known at first.
+        values: The initially known values.
     """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
@@ -40,7 +40,7 @@ class Secrets:
         return len(self._values)
 
     def learn(self, value: object) -> None:
-        """Remember a value, and every one inside it."""
+        """Learn a value, and every value inside it."""
         waiting = [value]
         while waiting:
             one = waiting.pop()
@@ -54,23 +54,23 @@ class Secrets:
                 waiting.extend(one)
 
     def learn_from(self, value: JSON, sensitive: Collection[str] = ()) -> None:
-        """Remember what is in the fields of some data that `redact` masks."""
+        """Learn the values of the fields that `redact` masks in some data."""
         self._redact(value, sensitive)
 
     def redacted(self, value: JSON, sensitive: Collection[str] = ()) -> JSON:
-        """Data with its sensitive fields masked, and what is known, also of these fields, masked everywhere else in it."""
+        """Mask the sensitive fields of some data, learn their values, and mask all known values everywhere in the data."""
         masked: JSON = self.value(self._redact(value, sensitive))
         return masked
 
     def _redact(self, value: JSON, sensitive: Collection[str]) -> JSON:
-        """Data with its sensitive fields masked; what was in them is known from then on."""
+        """Mask the sensitive fields of some data, and learn their values."""
         masked, found = redact_and_find(value, sensitive)
         for one in found:
             self.learn(one)
         return masked
 
     def text(self, text: str) -> str:
-        """A text with the known values masked."""
+        """Mask the known values in a text."""
         if not self._values or len(text) < SHORTEST_LEARNED:
             return text
         if self._numbers:
@@ -85,7 +85,7 @@ class Secrets:
         return text
 
     def value(self, value: Any) -> Any:
-        """Data with the known values masked in its texts, its keys and its numbers."""
+        """Mask the known values in the texts, keys and numbers of some data."""
         if not self._values:
             return value
         match value:
@@ -124,7 +124,7 @@ class Secrets:
         return MASK if known else found[0]
 
     def _scanned(self, text: str) -> str:
-        """As by replacing each, in one pass however many there are."""
+        """The same result as replacing each value separately, in one pass."""
         parts: list[str] = []
         at = after = 0
         while at <= len(text) - SHORTEST_LEARNED:

@@ -18,7 +18,7 @@ author = copyright = "The Interlock authors"  # noqa: A001 -- Sphinx's name for 
 version = release = interlock.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["conf.py"]
+exclude_patterns = ["conf.py", "static"]
 # Fields of several classes have one name, such as `type`; which of them an annotation means is of no interest.
 suppress_warnings = ["ref.python"]
 # Headings of the levels that other pages link to.
@@ -27,8 +27,13 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 
 html_theme = "furo"
 html_title = f"Interlock {release}"
+html_static_path = ["static"]
+html_css_files = ["manual.css"]
 html_theme_options = {"source_view_link": ""}
 html_copy_source = False
+
+# A signature that does not fit gets a line for each parameter.
+python_maximum_signature_line_length = 88
 
 # Docstrings are Google's sections with Markdown's single backticks.
 default_role = "code"
@@ -54,3 +59,4 @@ def setup(app: Any) -> None:
     app.add_lexer("mermaid", TextLexer)
     manual.write(HERE / "reference")
     app.connect("autodoc-skip-member", manual.skips)
+    app.connect("autodoc-process-docstring", manual.link_pages)

@@ -145,16 +145,30 @@ def _command(name: str, command: Any) -> Iterator[str]:
         for child, one in children.items():
             yield from _command(f"{name} {child}", one)
         return
-    given = " ".join(one.metavar or one.name.upper() for one in command.params if one.param_type_name == "argument")
-    yield f"\n### {name}\n\n`{f'{name} {given}'.strip()}`\n\n{_prose(command.help)}\n"
-    rows = [_row(one) for one in command.params if not one.hidden and one.name not in {"help", "as_json"}]
+    shown = [one for one in command.params if not one.hidden and one.name not in {"help", "as_json"}]
+    usage = " ".join(
+        [name, *(_usage(one) for one in shown if one.required), *(["[OPTIONS]"] if _has_options(shown) else [])]
+    )
+    yield f"\n### {name}\n\n```sh\n{usage}\n```\n\n{_prose(command.help)}\n"
+    rows = [_row(one) for one in shown]
     if rows:
         yield f"\n| | |\n|---|---|\n{''.join(rows)}"
+
+
+def _usage(one: Any) -> str:
+    value = one.metavar or one.name.upper()
+    return value if one.param_type_name == "argument" else f"{one.opts[0]} {value}"
+
+
+def _has_options(params: list[Any]) -> bool:
+    return any(one.param_type_name != "argument" and not one.required for one in params)
 
 
 def _row(one: Any) -> str:
     named = one.metavar or one.name.upper() if one.param_type_name == "argument" else ", ".join(one.opts)
     text = [_prose(one.help).replace("\n", " ")]
+    if one.required and one.param_type_name != "argument":
+        text.append("Required.")
     if isinstance(one.default, str | int | float) and not isinstance(one.default, bool):
         text.append(f"Default: `{one.default}`.")
     if one.envvar:
@@ -165,7 +179,8 @@ def _row(one: Any) -> str:
 
 def _prose(text: str | None) -> str:
     # Angle brackets stand for what the reader fills in; Markdown would take them for HTML.
-    return (text or "").strip().replace("<", "\\<")
+    escaped = (text or "").strip().replace("<", "\\<")
+    return re.sub(r"(?<![\w`-])(--[a-z][a-z-]*)(?![\w`])", r"`\1`", escaped)
 
 
 def tables_page() -> str:
@@ -219,6 +234,11 @@ def _column(column: sa.Column[Any], said: str) -> str:
         kind += ", may be NULL"
     meaning = _prose(_MEANT.get((column.table.name, column.name)) or column.comment or said).replace("|", chr(92) + "|")
     return f"| `{column.name}` | {kind} | {meaning} |\n"
+
+
+def link_pages(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
+    """Turn pages that docstrings name, such as docs/approvals.md, into links."""
+    lines[:] = [re.sub(r"\bdocs/([\w/]+)\.md\b", r":doc:`/\1`", line) for line in lines]
 
 
 def skips(_app: Any, _what: str, name: str, obj: Any, _skip: bool, _options: Any) -> bool | None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from interlock import Workflow, command
 from interlock.engines import Runs
 from interlock.engines.queue import app as queue_app
+from interlock.engines.queue.slots import Slots
 from interlock.engines.worker import Worker
 from interlock.testing import ScriptedChatModel, call
 from tests.engines.support import ADA, until
@@ -72,8 +73,14 @@ async def test_a_claim_does_not_wait_for_the_disk_and_the_end_of_a_run_does(post
     runs = Runs([Effect().flow()], postgres_database)
     runs.setup()
     runs.start("job", HELLO, principal=ADA, key="k")
-    counted = queue_app.Counted()
-    app = queue_app.build(runs.database.engine.url, runs.run_once, per_tenant=8, connections=2, counted=counted)
+    app = queue_app.build(
+        runs.database.engine.url,
+        runs.run_once,
+        per_tenant=8,
+        connections=2,
+        counted=queue_app.Counted(),
+        slots=Slots(1),
+    )
     async with app.open_async():
         worker: Any = await app.job_manager.register_worker()
         async with app.connector.pool.connection() as connection:  # type: ignore[attr-defined]
@@ -84,3 +91,31 @@ async def test_a_claim_does_not_wait_for_the_disk_and_the_end_of_a_run_does(post
         after = await app.connector.execute_query_one_async("SELECT current_setting('synchronous_commit') AS waits")
         assert after["waits"] == "on"
     runs.close()
+
+
+async def test_a_slot_that_nobody_waits_for_is_taken_at_once_and_a_stopped_worker_takes_none() -> None:
+    slots = Slots(2)
+    assert await slots.take()
+    assert await slots.take()
+    waiting = asyncio.create_task(slots.take())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    slots.free()
+    assert await waiting
+    waiting = asyncio.create_task(slots.take())
+    await asyncio.sleep(0)
+    slots.stop()
+    assert not await waiting
+    slots.free()
+    assert not await slots.take()
+
+
+async def test_a_wait_for_a_slot_that_is_cancelled_takes_none() -> None:
+    slots = Slots(1)
+    assert await slots.take()
+    waiting = asyncio.create_task(slots.take())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    slots.free()
+    assert await slots.take()

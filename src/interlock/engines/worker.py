@@ -15,6 +15,7 @@ from .health import Health
 from .queue import app as queue_app
 from .queue import listing
 from .queue.schema import KEEP, KEEPING, QUEUE
+from .queue.slots import Slots
 from .runs import Runs, RunStatus
 from .takeover import take_over
 from .upkeep import keep
@@ -74,16 +75,19 @@ class Worker:
                 await asyncio.wait_for(stop.wait(), min(10.0, 0.2 * 2.0 ** min(failures, 6)))
 
     async def _work(self, stop: asyncio.Event) -> None:
+        slots = Slots(self._concurrency)
         app = queue_app.build(
             self._runs.database.engine.url,
             self._runs.run_once,
             per_tenant=self._runs.per_tenant,
             connections=self._connections,
             counted=self.counted,
+            slots=slots,
         )
         self._keep_up(app)
         async with app.open_async():
-            workers = [self._worker(app, QUEUE, self._concurrency), self._worker(app, KEEPING, 1)]
+            # The slots limit what continues; as many jobs again may be having their end recorded.
+            workers = [self._worker(app, QUEUE, self._concurrency * 2), self._worker(app, KEEPING, 1)]
             tasks = [asyncio.create_task(one.run()) for one in workers]  # type: ignore[no-untyped-call]  # as Procrastinate has it
             tasks.append(asyncio.create_task(self._take_over()))
             stopped = asyncio.create_task(stop.wait())
@@ -92,6 +96,7 @@ class Worker:
                 await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
             finally:
                 self.is_ready = False
+                slots.stop()
                 for one in workers:
                     one.stop()  # type: ignore[no-untyped-call]  # likewise
                 tasks[-1].cancel()

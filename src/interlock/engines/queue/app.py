@@ -18,6 +18,7 @@ from ..once import RunOnce
 from ..outcomes import Again, Done, Outcome, Person
 from .enqueuing import TURN, lock_of
 from .schema import LATER, QUEUE, TASK
+from .slots import Slots
 
 _LATER = "later/"
 """The lock prefix of a job that waits for its retry, so that it blocks neither its thread nor its tenant."""
@@ -61,12 +62,25 @@ worker resumes the run behind the instance's lease, and the first one finds that
 
 
 class OwnedJobs(JobManager):
-    """Records the end of a job only if this worker still owns it: a suspended worker may have lost it to another one."""
+    """Claims a job when a slot is free, and records its end only if this worker still owns it: a suspended worker may have lost it to another one."""
+
+    def __init__(self, connector: Any, slots: Slots) -> None:
+        super().__init__(connector)
+        self._slots = slots
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> jobs.Job | None:
         """As Procrastinate's."""
-        row = await self.connector.execute_query_one_async(CLAIM, queues=queues, worker_id=worker_id)
-        return None if row["id"] is None else jobs.Job.from_row(row)
+        takes_slot = queues is not None and QUEUE in queues
+        if takes_slot and not await self._slots.take():
+            return None
+        job = None
+        try:
+            row = await self.connector.execute_query_one_async(CLAIM, queues=queues, worker_id=worker_id)
+            job = None if row["id"] is None else jobs.Job.from_row(row)
+        finally:
+            if takes_slot and (job is None or job.task_name != TASK):
+                self._slots.free()
+        return job
 
     async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:
         """As Procrastinate's."""
@@ -126,7 +140,9 @@ class Counted:
         self.seconds = 0.0
 
 
-def build(url: URL, run_once: RunOnce, *, per_tenant: int, connections: int, counted: Counted) -> procrastinate.App:
+def build(
+    url: URL, run_once: RunOnce, *, per_tenant: int, connections: int, counted: Counted, slots: Slots
+) -> procrastinate.App:
     """Create the app.
 
     Args:
@@ -135,15 +151,21 @@ def build(url: URL, run_once: RunOnce, *, per_tenant: int, connections: int, cou
         per_tenant: The maximum number of concurrent runs per tenant.
         connections: The maximum number of the queue's connections in this process, in addition to the listening one.
         counted: Counts the outcomes of runs.
+        slots: How many runs may continue at once.
     """
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
     connector = procrastinate.PsycopgConnector(conninfo=plain, min_size=1, max_size=connections, configure=_autocommit)
     app = procrastinate.App(connector=connector)
-    app.job_manager = OwnedJobs(connector)
+    app.job_manager = OwnedJobs(connector, slots)
 
     @app.task(name=TASK, queue=QUEUE, pass_context=True, retry=_Strategy())
     async def run(context: procrastinate.JobContext, /, **args: Any) -> None:
-        row = context.job
+        try:
+            await carry_out(context.job, args)
+        finally:
+            slots.free()
+
+    async def carry_out(row: jobs.Job, args: dict[str, Any]) -> None:
         note = args.get("note") or {}
         job = Job.from_json(args)
         if (row.lock or "").startswith(_LATER):

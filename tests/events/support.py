@@ -77,9 +77,9 @@ def give_up() -> str:
     return "gave up"
 
 
-def waiting_flow(name: str = "probe", **wait: Any) -> Workflow:
+def waiting_flow(name: str = "probe", *, data: type[BaseModel] | None = None, **wait: Any) -> Workflow:
     """`open`, then `asked` until an answer or two hours later, then `answered` or `overdue`."""
-    flow = Workflow(name)
+    flow = Workflow(name) if data is None else Workflow(name, data=data)
     flow.add_state("open")
     flow.add_wait(
         "asked", **{"for_event": Answered, "within": "2h", "then": "answered", "on_timeout": "overdue", **wait}

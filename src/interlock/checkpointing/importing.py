@@ -18,6 +18,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ..tools.errors import StoreError
+from ..tools.storable import type_name
 from .checkpointer import SQLCheckpointer
 from .serializing import TypedSerializer
 
@@ -134,7 +135,7 @@ def _no_object(value: dict[str, Any]) -> Any:
     try:
         return kind(**value.get("kwargs", {}))
     except (TypeError, ValueError) as error:
-        raise _not_read(f"is no {kind.__name__} ({type(error).__name__})") from error
+        raise _not_read(f"is no {kind.__name__} ({type_name(error)})") from error
 
 
 def _not_read(problem: str) -> StoreError:

@@ -11,6 +11,7 @@ from ..operations.ticking import Tick
 from ..tools.canonical import JsonObject
 from ..tools.errors import InterlockError
 from ..tools.sinks import line, short
+from ..tools.storable import described
 from .support.durations import seconds_of
 from .support.loading import AppOption, DbOption, RootOption, load_app, load_root
 from .support.output import AsJson, ExitCode, console, print_json
@@ -86,7 +87,7 @@ def _print(done: Tick, *, as_json: bool, quiet: bool) -> None:
 
 
 def _why(error: Exception) -> str:
-    return short(error.message if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}", 300)
+    return short(error.message if isinstance(error, InterlockError) else described(error), 300)
 
 
 def _again(one: Failure) -> str:

@@ -17,6 +17,7 @@ from rich.text import Text
 from ..checkpointing import Capacity, schema
 from ..checkpointing.connecting.capacity import server_limit
 from ..tools.errors import InterlockError
+from ..tools.storable import described
 from .support.loading import DbOption, open_store
 from .support.output import AsJson, ExitCode, console, print_json
 
@@ -278,7 +279,7 @@ def _told(what: str, check: Callable[[], Finding]) -> Finding:
     except InterlockError as error:
         return Finding(what, Health.BAD, error.message)
     except Exception as error:
-        return Finding(what, Health.BAD, f"{type(error).__name__}: {error}"[:300])
+        return Finding(what, Health.BAD, described(error)[:300])
 
 
 __all__: list[Any] = ["Finding", "Health", "register"]

@@ -22,6 +22,7 @@ from ..operations.compiled import CompiledWorkflow
 from ..operations.resuming import AnyGraph
 from ..tools.errors import InputError, InterlockError, ResumeError, RunError
 from ..tools.principal import RuntimeActor
+from ..tools.storable import described
 from . import inputs
 from .jobs import Job, JobKind
 from .outcomes import ATTEMPTS, ROLLING, Again, Done, Outcome, Person, outcome_of, pause
@@ -115,7 +116,7 @@ class RunOnce:
         outcome = outcome_of(error, attempt=attempt, attempts=self._attempts)
         match outcome:
             case Again(after):
-                text = error.message if isinstance(error, InterlockError) else repr(error)
+                text = error.message if isinstance(error, InterlockError) else described(error)
                 logger.warning(
                     "the run of %s on the thread %s is tried again in %.1f s: %s",
                     job.workflow,

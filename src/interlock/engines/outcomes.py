@@ -16,6 +16,7 @@ from ..tools.errors import (
     UnknownState,
     WorkflowFinished,
 )
+from ..tools.storable import type_name
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def outcome_of(error: Exception, *, attempt: int, attempts: int = ATTEMPTS) -> O
         attempt: The number of earlier failures.
         attempts: The maximum number of attempts of a job with permanent failures.
     """
-    why = f"{type(error).__name__} ({error.code})" if isinstance(error, InterlockError) else type(error).__name__
+    why = f"{type(error).__name__} ({error.code})" if isinstance(error, InterlockError) else type_name(error)
     match error:
         case WorkflowFinished():
             return Done("finished")

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from ..tools.errors import PublishRefused
+from ..tools.storable import described
 from .bus import Handler, Message, handle
 
 
@@ -47,7 +48,7 @@ class InProcessBus:
             except Exception as error:
                 raise PublishRefused(
                     f"The consumer {one.consumer!r} could not take the event {message.event_id} ({message.event_name}): "
-                    f"{type(error).__name__}: {error}. It stays in the outbox and is tried again.",
+                    f"{described(error)}. It stays in the outbox and is tried again.",
                     details={"eventId": message.event_id, "consumer": one.consumer},
                 ) from error
         return f"in-process:{','.join(found) or 'nobody'}"

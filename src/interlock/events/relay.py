@@ -24,6 +24,7 @@ from ..checkpointing.store.outbox import DueEvent
 from ..tools.errors import BusUnavailable, InterlockError, StoreUnavailable
 from ..tools.ids import mint
 from ..tools.sinks import logger_of
+from ..tools.storable import described
 from .background import Background
 from .bus import Bus, Message, WireFormat, message_of_text
 from .points import EventPoint
@@ -270,7 +271,7 @@ class Relay:
                     break
                 except Exception as error:
                     logger.exception("publishing the event %s failed", event.event_id)
-                    lane.refused = f"{type(error).__name__}: {error}"
+                    lane.refused = described(error)
                     break
                 lane.published += 1
                 lane.wheres.setdefault(where, []).append(event.position)

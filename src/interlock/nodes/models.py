@@ -19,6 +19,7 @@ from ..tools.contracts.yes_or_no import odd_answer
 from ..tools.errors import RunError
 from ..tools.principal import Principal
 from ..tools.schemas.offered.strict import strict_schema
+from ..tools.storable import storable_text
 from .conversation import for_model
 from .model_binding import with_tools
 
@@ -107,7 +108,7 @@ def chat_model(name: str) -> BaseChatModel:
     try:
         return init_chat_model(name)
     except Exception as error:  # without its key, a provider's package raises its own error type
-        said = str(error).strip().partition("\n")[0].rstrip(".")
+        said = storable_text(error).strip().partition("\n")[0].rstrip(".")
         raise RunError(
             f"The model {name!r} could not be made: {said}. Nothing was done; name it as in 'openai:gpt-5', with the provider's package installed and "
             "its key in the environment, or give a chat model object.",

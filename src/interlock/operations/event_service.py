@@ -13,6 +13,7 @@ from ..events.in_process import InProcessBus
 from ..events.relay import Relay, RelayOptions
 from ..tools.errors import BusUnavailable, InputError, InterlockError, StoreUnavailable
 from ..tools.sinks import logger_of
+from ..tools.storable import described
 from .compiled import CompiledWorkflow
 from .deliveries import Deliveries
 from .instances import Instances
@@ -174,7 +175,7 @@ def handler_of(deliveries: Deliveries, *, resume: bool = True) -> Handler:
             problem = error.message
         except Exception as error:  # a redelivery would fail in the same way, and block later messages
             logger.exception("the event %s (%s) cannot be taken in", message.event_id, message.event_name)
-            problem = error.message if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
+            problem = error.message if isinstance(error, InterlockError) else described(error)
         await asyncio.to_thread(deliveries.keep_unreadable, message.body, name=message.event_name, problem=problem)
         return None
 

@@ -30,6 +30,7 @@ from ..commands.running.scope import workflow_id_of
 from ..nodes.execution import OUTCOME_UNKNOWN
 from ..tools.errors import ConflictError, InterlockError, StoreUnavailable
 from ..tools.principal import RuntimeActor
+from ..tools.storable import type_name
 from .compiled import CompiledWorkflow, HasEngine
 
 AnyGraph = CompiledStateGraph[Any, Any, Any, Any]
@@ -291,7 +292,7 @@ def going_on(configurable: Mapping[str, Any], instance: Instance) -> RunnableCon
 
 def kind_of(error: Exception) -> str:
     """The stored form of a failure: its type, and the code of an Interlock error; its text goes only to the log."""
-    return f"{type(error).__name__} ({error.code})" if isinstance(error, InterlockError) else type(error).__name__
+    return f"{type(error).__name__} ({error.code})" if isinstance(error, InterlockError) else type_name(error)
 
 
 def _log(stop: Stop, error: Exception) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
+from ..tools.storable import described
 from ._faults import Fault, injected, kill, stop
 
 T = TypeVar("T")
@@ -137,7 +138,7 @@ def _portable(error: Exception) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        return RuntimeError(described(error))
     return error
 
 

@@ -67,6 +67,12 @@ def storable_text(text: object) -> str:
     return _text(str.__str__(cast("str", text)) if issubclass(kind, str) else _told(text))
 
 
+def described(error: BaseException) -> str:
+    """Return the type and the text of any exception in a storable form, to quote it; what its own methods raise is left out."""
+    name, text = type_name(error), storable_text(error)
+    return name if text in {name, f"a {name}"} else f"{name}: {text}"
+
+
 class _Looking:
     def __init__(self, longest: int) -> None:
         self.longest = longest
@@ -203,6 +209,7 @@ __all__ = [
     "LARGEST_INTEGER",
     "LONGEST",
     "SMALLEST_INTEGER",
+    "described",
     "storable",
     "storable_text",
     "type_name",

@@ -25,6 +25,7 @@ from ..checkpointing.tables.workflow import audit, instances
 from ..checkpointing.vault import placed
 from ..tools.canonical import JsonObject, canonical_json
 from ..tools.sinks import logger_of
+from ..tools.storable import described, type_name
 from .outgoing import Outgoing, default_outgoing
 from .reference import TraceReference
 
@@ -182,8 +183,8 @@ class FeedbackSender:
         try:
             self._post(row)
         except Exception as error:
-            logger.warning("feedback %s could not be sent: %s", row.feedback_id, type(error).__name__)
-            problem = f"{type(error).__name__}: {error}"[:1000]
+            logger.warning("feedback %s could not be sent: %s", row.feedback_id, type_name(error))
+            problem = described(error)[:1000]
         gives_up = problem is not None and row.attempts + 1 >= self._attempts
         status = FeedbackStatus.SENT if problem is None else FeedbackStatus.DEAD if gives_up else FeedbackStatus.PENDING
         pause = min(_LONGEST_PAUSE, self._first_pause * 2.0 ** min(row.attempts, 20)) * random.uniform(0.5, 1.0)  # noqa: S311

@@ -2,89 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from interlock import Approval, Principal, Refused, Workflow, command, read
+from interlock import Approval, Principal, Workflow, command, read
 from interlock.testing import ScriptedChatModel, call
-from interlock.tools.storable import storable_text, type_name
+from interlock.tools.storable import described, storable_text, type_name, why_not_storable
+from tests.support.unreadable import ERRORS, VALUES
 
 ADA = Principal("ada")
-
-
-class Raising:
-    """Raises whatever it is asked."""
-
-    def __repr__(self) -> str:
-        raise LookupError
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        raise LookupError
-
-    def __hash__(self) -> int:
-        raise LookupError
-
-
-class Hidden:
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        raise LookupError
-
-
-class Nameless(type):
-    @property
-    def __name__(cls) -> str:  # type: ignore[override]
-        raise LookupError
-
-
-class NamelessError(Exception, metaclass=Nameless):
-    """Its class has no name to give."""
-
-
-class NamelessValue(metaclass=Nameless):
-    """Its class has no name to give."""
-
-
-class Text(str):
-    """A text whose methods raise."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        raise LookupError
-
-    def strip(self, chars: str | None = None, /) -> str:
-        raise LookupError
-
-    def __eq__(self, other: object) -> bool:
-        raise LookupError
-
-    __hash__ = str.__hash__
-
-
-class Unspeakable(Exception):
-    def __str__(self) -> str:
-        raise LookupError
-
-    __repr__ = __str__
-
-
-RAISED: dict[str, Callable[[], Exception]] = {
-    "no words": Unspeakable,
-    "no name": NamelessError,
-    "an argument that raises": lambda: LookupError(Raising()),
-    "refused with a value that raises": lambda: Refused(Raising()),  # type: ignore[arg-type]
-    "refused with a text that raises": lambda: Refused(Text("no")),
-    "refused with details that raise": lambda: Refused("no", details={"why": Raising()}),
-    "refused with a value that hides": lambda: Refused(Hidden()),  # type: ignore[arg-type]
-}
-GIVEN: dict[str, Callable[[], Any]] = {
-    "raises": Raising, "hides its class": Hidden, "no name": NamelessValue, "a text": lambda: Text("no"), "an error": NamelessError,
-}  # fmt: skip
 
 
 @command("thing.end")
@@ -124,11 +51,11 @@ def plain(effect: Any = "transactional") -> Any:
 
 
 @pytest.mark.parametrize("kind", ["transactional", "idempotent", "read"])
-@pytest.mark.parametrize("raised", RAISED)
+@pytest.mark.parametrize("raised", ERRORS)
 def test_what_a_tool_raises_is_on_record(raised: str, kind: Any) -> None:
     def do() -> str:
         """Do it."""
-        raise RAISED[raised]()
+        raise ERRORS[raised]()
 
     tool = read("thing.do")(do) if kind == "read" else command("thing.do", effect=kind)(do)
     codes, said = served(tool=tool)
@@ -137,11 +64,11 @@ def test_what_a_tool_raises_is_on_record(raised: str, kind: Any) -> None:
     assert said == ("" if codes == ["outcome_unknown"] else "Still here.")
 
 
-@pytest.mark.parametrize("raised", RAISED)
+@pytest.mark.parametrize("raised", ERRORS)
 @pytest.mark.parametrize("rule", ["check", "guard", "when"])
 def test_what_a_rule_raises_is_a_denial(rule: str, raised: str) -> None:
     def broken(*_: Any) -> bool:
-        raise RAISED[raised]()
+        raise ERRORS[raised]()
 
     def broken_too() -> bool:
         return broken()
@@ -156,18 +83,30 @@ def test_what_a_rule_raises_is_a_denial(rule: str, raised: str) -> None:
     assert said == "Still here."
 
 
-@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("given", VALUES)
 def test_what_a_check_answers_is_a_denial(given: str) -> None:
     def check() -> Any:
-        return GIVEN[given]()
+        return VALUES[given]()
 
     codes, said = served(tool=plain(), check=check)
     assert codes == ["check_failed" if given == "a text" else "rule_error"]
     assert said == "Still here."
 
 
-@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("given", VALUES)
 def test_any_value_has_a_type_and_a_text(given: str) -> None:
-    value = GIVEN[given]()
+    value = VALUES[given]()
     assert type(storable_text(value)) is str
     assert type_name(value) == type.__dict__["__name__"].__get__(type(value))
+
+
+@pytest.mark.parametrize("raised", ERRORS)
+def test_any_exception_can_be_quoted(raised: str) -> None:
+    error = ERRORS[raised]()
+    assert described(error).startswith(type_name(error))
+    assert why_not_storable(described(error)) is None
+
+
+def test_an_exception_without_a_text_is_quoted_by_its_type_alone() -> None:
+    assert described(ValueError()) == "ValueError"
+    assert described(ValueError("no")) == "ValueError: no"

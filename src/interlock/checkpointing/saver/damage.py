@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import InterlockError, StoreError
+from ...tools.storable import described
 
 if TYPE_CHECKING:
     from .keys import Place
@@ -28,7 +29,7 @@ def damaged(error: BaseException, what: str, thread_id: str, **where: Any) -> St
         why, code, more = error.message, error.code, error.details
     else:
         why, code, more = (
-            f"{type(error).__name__}: {error}. Restore it from a backup, or continue from an older checkpoint.",
+            f"{described(error)}. Restore it from a backup, or continue from an older checkpoint.",
             "unreadable_value",
             {},
         )

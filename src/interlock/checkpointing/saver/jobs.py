@@ -17,6 +17,7 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from ...tools.canonical import json_writer
 from ...tools.errors import ConflictError, InputError
+from ...tools.storable import storable_text
 from .encoding import body
 from .encoding.messages import Message
 from .encoding.plain import Encoded
@@ -184,7 +185,7 @@ class PutJob(Job):
             self._metadata = _to_json(described)
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(
-                f"The metadata of a checkpoint cannot be stored as JSON: {error}. Nothing was written. "
+                f"The metadata of a checkpoint cannot be stored as JSON: {storable_text(error)}. Nothing was written. "
                 "Put strings, numbers, booleans, lists and dictionaries into the metadata of the config, and nothing else."
             ) from error
         if storage.metadata_keys:

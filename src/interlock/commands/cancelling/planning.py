@@ -15,7 +15,7 @@ from ...tools.contracts.undo import Undo, Undoes, completed_call, is_masked
 from ...tools.errors import InterlockError
 from ...tools.principal import Principal
 from ...tools.sinks import logger_of
-from ...tools.storable import why_not_storable
+from ...tools.storable import type_name, why_not_storable
 
 logger = logger_of("interlock")
 
@@ -107,7 +107,7 @@ def _arguments(definition: Definition, undo: Undo, entry: LedgerEntry) -> Any:
         return f"the arguments of {undo.command.name} do not follow from what was done: {error.message}"
     except Exception as error:  # a function of the application may raise anything
         logger.exception("the arguments of %s, which is to undo %s, could not be made", undo.command.name, entry.tool)
-        return f"the arguments of {undo.command.name} could not be made ({type(error).__name__})"
+        return f"the arguments of {undo.command.name} could not be made ({type_name(error)})"
     if is_masked(found):
         return f"the arguments of {undo.command.name} depend on what is sensitive, and on no record"
     problem = why_not_storable(found)

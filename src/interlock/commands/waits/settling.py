@@ -25,7 +25,7 @@ from ...tools.events import EventEnvelope
 from ...tools.ids import derive
 from ...tools.kinds import ItemStatus
 from ...tools.principal import Principal, RuntimeActor
-from ...tools.storable import storable_text
+from ...tools.storable import described, storable_text
 from ..running import needed
 from ..running.engine import Engine, logger
 
@@ -103,7 +103,7 @@ def take_kept(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait) -> None:
 
 def why(error: Exception) -> str:
     """The error of an event, for its inbox row."""
-    return storable_text(error.message if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}")
+    return storable_text(error.message) if isinstance(error, InterlockError) else described(error)
 
 
 def count(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait, envelope: EventEnvelope) -> Counted:

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from ...checkpointing.fault_points import reach
 from ...tools.errors import BusError, BusUnavailable, InputError, PublishRefused
 from ...tools.sinks import logger_of
+from ...tools.storable import described
 from ..bus import Handler, Message, handle
 from ..cloudevents import PREFIXES
 from ..points import EventPoint
@@ -152,8 +153,8 @@ class FastStreamBus(abc.ABC):
         """Whether the broker refuses only this message; all other errors count as an outage."""
 
     def _translated(self, error: Exception, what: str) -> BusError:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        if isinstance(error, TimeoutError) and not str(error):
+        said = " ".join(described(error).split())
+        if said == TimeoutError.__name__:
             said = f"no answer within {self.timeout:g} seconds"
         if self._is_refusal(error):
             return PublishRefused(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ...checkpointing.store import WorkflowStore
 from ...tools.errors import BusUnavailable, InputError, InterlockError, StoreHeld, StoreUnavailable
 from ...tools.sinks import logger_of
+from ...tools.storable import type_name
 from ..bus import Bus, Message
 from ..envelopes import envelope_of
 from . import deliveries
@@ -197,7 +198,7 @@ async def _posted(hook: Webhook, client: "httpx.AsyncClient", one: Due) -> tuple
         body = hook.body(envelope_of(one.envelope))
     except Exception as error:  # a failing template of the application keeps failing, so report it
         logger.exception("the webhook %s could not make a body of %s", hook.name, one.event_id)
-        return f"render failed: {type(error).__name__}", False
+        return f"render failed: {type_name(error)}", False
     headers = hook.headers(one.event_id, body, dt.datetime.now(dt.UTC))
     try:
         async with asyncio.timeout(hook.timeout):

@@ -9,6 +9,7 @@ from ...tools.contracts.yes_or_no import is_deferred, takes_one, why_no_rule
 from ...tools.errors import ContractError, WorkflowDefinitionError
 from ...tools.origins.contracts import input_fields, output_fields
 from ...tools.schemas.signature import where
+from ...tools.storable import described
 
 
 def check_rules(definition: Definition) -> None:
@@ -64,7 +65,7 @@ def _check_policy(definition: Definition, policy: object) -> None:
         digest(policy.stamp())
     except Exception as error:
         raise WorkflowDefinitionError(
-            f"{place}, {policy.label!r}, has a stamp() that gives no JSON data ({type(error).__name__}: {error}). Approvals are bound to it: return "
+            f"{place}, {policy.label!r}, has a stamp() that gives no JSON data ({described(error)}). Approvals are bound to it: return "
             "its name, its version and what it was given, as plain data."
         ) from error
 

@@ -8,6 +8,7 @@ from ...tools.canonical import JsonObject
 from ...tools.errors import AnswerLost, DefinitionMismatch, Refused, ServerUnavailable
 from ...tools.redaction import Secrets
 from ...tools.sinks import hiding, logger_of
+from ...tools.storable import type_name
 from ..lock.changes import Change, ChangeKind, tool_changes
 from ..lock.definitions import Listing, ServerIdentity, ToolDefinition
 from ..sdk import require_sdk
@@ -177,7 +178,7 @@ class Connection:
             raise no_result(self.server, name) from error
         except Exception as error:
             self._drop(session)
-            raise self.lost(name, f"the connection failed ({type(error).__name__})") from error
+            raise self.lost(name, f"the connection failed ({type_name(error)})") from error
         finally:
             current_sending.reset(token)
         if isinstance(result, types.InputRequiredResult):

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from ...tools.canonical import JsonObject
 from ...tools.errors import ContractError, ServerUnavailable
 from ...tools.redaction import MASK, Secrets, is_secret, redact
+from ...tools.storable import type_name
 
 Credential: TypeAlias = str | Callable[[], Any]
 """A value, or a function without arguments that returns it on demand; it may be async."""
@@ -87,7 +88,7 @@ async def resolved(name: str, credential: Credential, secrets: Secrets) -> str:
         raise
     except Exception as error:
         raise ServerUnavailable(
-            f"The function that gives a credential failed ({type(error).__name__}). Nothing was sent. Fix it and try again.",
+            f"The function that gives a credential failed ({type_name(error)}). Nothing was sent. Fix it and try again.",
             code="missing_credential",
         ) from None  # the text of the error may quote the credential
     if not isinstance(value, str):

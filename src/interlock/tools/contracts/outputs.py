@@ -67,7 +67,7 @@ def checked_preview(tool: str, shown: Any) -> JSON:
         plain = to_json(on_wire(shown, to_jsonable_python(shown)))
     except Exception as error:  # methods of the values may raise anything
         raise InvalidOutput(
-            f"the preview of {tool} shows what has no JSON form ({error}); return plain data or a model"
+            f"the preview of {tool} shows what has no JSON form ({storable_text(error)}); return plain data or a model"
         ) from error
     problem = why_not_storable(plain) or not_finite(shown)
     if problem is not None:

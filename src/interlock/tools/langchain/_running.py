@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from ..context import ToolContext
 from ..errors import ContractError, InvalidOutput, Refused
+from ..storable import type_name
 from ._injection import Injection, call_id, functions_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Running:
         try:
             return self._content(self._tool.invoke(self._call(arguments, ctx)), ctx)
         except ToolException as error:
-            raise Refused(str(error)) from error
+            raise _refused(error) from error
 
     async def arun(self, arguments: dict[str, Any], ctx: ToolContext | None = None) -> Any:
         """As `run`, by the tool's asynchronous function."""
@@ -39,7 +40,7 @@ class Running:
         try:
             return self._content(await self._tool.ainvoke(self._call(arguments, ctx)), ctx)
         except ToolException as error:
-            raise Refused(str(error)) from error
+            raise _refused(error) from error
 
     def _call(self, arguments: dict[str, Any], ctx: ToolContext | None) -> dict[str, Any]:
         given = {**arguments, **self._injection.values(ctx)}
@@ -61,6 +62,14 @@ class Running:
         if ctx is not None and artifact is not None and _can_be_kept(artifact):
             ctx.artifact = artifact
         return getattr(message, "content", message)
+
+
+def _refused(error: Exception) -> Refused:
+    """The refusal with which a LangChain tool answered, in its own words where they can be read."""
+    try:
+        return Refused(str.__str__(str(error)))
+    except Exception:  # the exception's own __str__
+        return Refused(f"the tool raised {type_name(error)}")
 
 
 def _can_be_kept(artifact: Any) -> bool:

@@ -16,6 +16,7 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ....tools.errors import InputError, InterlockError, StoreError
+from ....tools.storable import described
 from ...encryption import Encryption, misplaced
 from ...serializing import TypedSerializer
 
@@ -77,7 +78,7 @@ class Sealing:
             kind, data = self.serde.dumps_typed(_PROBE)
             again = self.serde.loads_typed((kind, data))
         except Exception as error:
-            raise _unusable(self.serde, f"with bytes it raised {type(error).__name__}: {error}") from error
+            raise _unusable(self.serde, f"with bytes it raised {described(error)}") from error
         if not isinstance(kind, str) or not isinstance(data, (bytes, bytearray)):
             raise _unusable(
                 self.serde, f"dumps_typed gave {type(kind).__name__} and {type(data).__name__}, not text and bytes"
@@ -233,7 +234,7 @@ def _unusable(serde: SerializerProtocol, why: str) -> InputError:
 def unreadable(kind: str, error: BaseException) -> StoreError:
     """The error for stored bytes that the serializer cannot parse."""
     return StoreError(
-        f"A stored value of type {kind!r} cannot be read: {type(error).__name__}: {error}. Was it written with another "
+        f"A stored value of type {kind!r} cannot be read: {described(error)}. Was it written with another "
         "serializer or key, or damaged? Nothing was changed; open the database with the serializer that wrote it, "
         "or restore it from a backup.",
         code="unreadable_value",

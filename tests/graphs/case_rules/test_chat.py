@@ -131,9 +131,18 @@ def test_a_yes_that_was_not_said_in_the_runs_own_input_is_none(file: Place) -> N
 
 def test_a_yes_on_another_thread_of_the_same_instance_is_about_nothing_there(file: Place) -> None:
     case = asked(file)
-    other = {"configurable": {"thread_id": "t-2"}}
+    other = {"configurable": {"thread_id": "t-2", "workflow_id": case.id}}
     case.graph.invoke({"messages": [("user", "yes")]}, other, context=ANN)
     assert (cancelled(case), len(case.waiting())) == (0, 1)
+
+
+@pytest.mark.parametrize("text", ["yes", "no", "which card?"])
+def test_what_somebody_else_says_in_the_chat_is_not_read_as_an_answer(text: str, file: Place) -> None:
+    case = asked(file, "One moment.", chat=Chat("withdraw"))
+    output = case.say(text, by=BOB)
+    assert (cancelled(case), len(case.waiting())) == (0, 1)
+    assert "decision_refused" not in [one.kind for one in case.instances.audit(case.id)]
+    assert not any("Before this I asked" in str(one.content) for one in output["messages"])
 
 
 def test_several_are_confirmed_in_one_go_only_where_the_rule_allows_it(file: Place) -> None:

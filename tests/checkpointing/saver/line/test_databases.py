@@ -184,6 +184,27 @@ def test_a_write_that_is_prepared_anew_refers_to_no_message_that_another_was_to_
         assert [value.content for _, _, value in found.pending_writes or ()] == ["answer"]
 
 
+def test_of_two_that_write_one_message_the_second_does_not_refer_to_where_the_first_wanted_to_store_it(
+    saver: SQLCheckpointer, threads: ThreadPoolExecutor
+) -> None:
+    """Another process took that position meanwhile: the first is prepared anew, and so is the second, which stores nothing itself."""
+    first = put(saver, config("t1"), said("question"), source="input")
+    answer = [("messages", HumanMessage("answer", id="answer"))]
+    with gathering(saver) as until, SQLCheckpointer(saver.database) as other:
+        waiting = [threads.submit(saver.put_writes, first, answer, "task 1")]
+        until(1)
+        waiting.append(threads.submit(saver.put_writes, first, answer, "task 2"))
+        until(2)
+        put(other, first, said("question", "of another run"))
+    for one in waiting:
+        one.result(10)
+
+    with SQLCheckpointer(saver.database) as fresh:
+        found = fresh.get_tuple(first)
+        assert found is not None
+        assert [value.content for _, _, value in found.pending_writes or ()] == ["answer", "answer"]
+
+
 def test_two_runs_of_a_thread_do_not_pass_the_fence_together(
     saver: SQLCheckpointer, threads: ThreadPoolExecutor
 ) -> None:

@@ -24,18 +24,27 @@ def test_every_topic_is_in_the_help_and_so_are_the_exit_codes():
     assert len(TOPICS) >= 3
 
 
-def test_every_command_takes_json():
-    def commands(group):
-        for name, command in group.commands.items():
-            if hasattr(command, "commands"):
-                yield from ((f"{name} {inner}", one) for inner, one in commands(command))
-            else:
-                yield name, command
+def commands(group):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from ((f"{name} {inner}", one) for inner, one in commands(command))
+        else:
+            yield name, command
 
+
+def test_every_command_takes_json():
     root = typer.main.get_command(build_app())
     without = [name for name, one in commands(root) if not any("--json" in parameter.opts for parameter in one.params)]
     # A server answers over its own protocol, and prints a line for people alone.
     assert {*without} == {"serve", "mcp serve", "mcp approve"}
+
+
+def test_the_list_of_commands_shows_one_sentence_of_each_and_no_line_breaks_of_the_source():
+    listed = {name: (one.short_help, one.help) for name, one in commands(typer.main.get_command(build_app()))}
+    assert all(short.endswith(".") and whole.startswith(short) for short, whole in listed.values())
+    assert [name for name, (_, whole) in listed.items() if "\n" in whole.replace("\n\n", "")] == []
+    assert listed["check"][0] == "Prove the claims of a workflow, and report problems in it."
+    assert "Exit code 1" in listed["check"][1]
 
 
 def test_an_error_says_what_to_do_and_shows_no_traceback(tmp_path: Path):

@@ -3,6 +3,8 @@
 Every topic is a module with a function `register(app)` that adds its commands; `TOPICS` lists them in the order of the help.
 """
 
+import inspect
+import re
 from typing import Annotated
 
 import typer
@@ -84,7 +86,20 @@ def build_app() -> typer.Typer:
         command.rich_help_panel = panels.get(str(command.name), "Run")
     for group in made.registered_groups:
         group.rich_help_panel = panels.get(str(group.name), "Run")
+    _reflow(made)
     return made
+
+
+def _reflow(made: typer.Typer) -> None:
+    """Take a command's help from its docstring without the line breaks of the source; the list of commands shows the first sentence."""
+    for command in made.registered_commands:
+        text = inspect.cleandoc(command.help or (command.callback.__doc__ if command.callback else None) or "")
+        paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+        command.help = "\n\n".join(paragraphs)
+        command.short_help = command.short_help or re.split(r"(?<=[.!?]) ", paragraphs[0])[0]
+    for group in made.registered_groups:
+        if group.typer_instance is not None:
+            _reflow(group.typer_instance)
 
 
 def _version(asked: bool) -> None:

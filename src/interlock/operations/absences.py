@@ -1,4 +1,4 @@
-"""Approvers who are away: somebody decides for them, an open request is given to other people, and those who are asked are reminded."""
+"""Operations for absent approvers: delegate decisions, reassign open requests, and send reminders."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -23,26 +23,26 @@ T = TypeVar("T")
 
 
 class Absences:
-    """Delegates, and requests that are given on, of one compiled workflow and its store."""
+    """Delegations, reassignments and reminders of one compiled workflow and its store."""
 
     _engine: Engine
 
     def delegate(
         self, to: str | Principal, *, by: Principal, until: Fixed, since: dt.datetime | None = None
     ) -> Delegation:
-        """Let somebody decide for a person who is away, on every approval of the tenant in this store that names that person (`by=`).
+        """Delegate a person's decisions during an absence, on every approval of the tenant in this store that names that person (`by=`).
 
         Delegations do not chain, and a delegate cannot decide on their own proposals. If a rule requires a role, the delegate must have it.
-        A decision is recorded with the person on whose behalf it was taken.
+        A decision is recorded with the person on whose behalf it was made.
 
         Args:
             to: The delegate: an ID or a `Principal`.
-            by: The person who is away. Nobody can create a delegation for somebody else.
-            until: When it ends: a moment, or a duration from when it begins, such as `"14d"`.
-            since: When it begins; by default now.
+            by: The absent person. Nobody can create a delegation for somebody else.
+            until: The end: a moment, or a duration from the start, such as `"14d"`.
+            since: The start; by default now.
 
         Raises:
-            InputError: It names nobody, or the person themselves; or it ends before it begins, or has ended already.
+            InputError: The delegate is nobody, or the person themselves; or the delegation would end before it starts, or has ended already.
         """
         try:
             delegate = to.id if isinstance(to, Principal) else checked_name("The id of the delegate", to)
@@ -78,7 +78,7 @@ class Absences:
         return await self._apart(partial(self.delegate, to, by=by, until=until, since=since))
 
     def end_delegation(self, delegation_id: str, *, by: Principal) -> None:
-        """End a delegation before its time.
+        """End a delegation early.
 
         Args:
             delegation_id: The ID of the delegation.
@@ -105,7 +105,7 @@ class Absences:
             tenant: The tenant. With `by`, it is always the tenant of `by`.
             by: The principal who looks. They see the delegations that they made, and those that make them a delegate. Without one, the
                 application itself looks.
-            limit: How many at most.
+            limit: The maximum number.
         """
         with self._engine.store.read() as connection:
             now = self._engine.store.now(connection)

@@ -1,4 +1,4 @@
-"""Approvals from outside the graph: look through them, and decide."""
+"""Approvals from outside the graph: list them, read them, and decide."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,7 +32,7 @@ class ApprovalDesk(Absences):
         self._graph = graph
         self._engine = graph.engine
 
-    # Looking
+    # Reading
 
     def approvals(
         self,
@@ -81,7 +81,7 @@ class ApprovalDesk(Absences):
         )
 
     def approval(self, approval_id: str, *, by: Principal | None = None) -> JsonObject:
-        """Return one approval as an approver sees it, with the decisions that were taken on it.
+        """Return one approval as an approver sees it, with the decisions on it so far.
 
         Args:
             approval_id: The ID of the approval.
@@ -113,7 +113,7 @@ class ApprovalDesk(Absences):
     def why_not_decide(
         self, approval_id: str, *, by: Principal, kind: DecisionKind | DecisionName = DecisionKind.APPROVE
     ) -> str | None:
-        """Return why a principal may not take a decision on an open approval, or None if they may. Nothing is decided.
+        """Return why a principal may not decide on an open approval, or None if they may. Nothing is decided.
 
         Args:
             approval_id: The ID of the approval.
@@ -195,15 +195,15 @@ class ApprovalDesk(Absences):
         by: Principal,
         connection: Connection | None = None,
     ) -> ApprovalRequest:
-        """Take a decision on an approval, without running the graph. The graph uses it when it is resumed (`resume`, or `graph.invoke(None,
-        config)`).
+        """Decide on an approval, without running the graph. The graph uses the decision when it is resumed (`resume`, or
+        `graph.invoke(None, config)`).
 
         Args:
             approval_id: The ID of the approval.
             decision: A `Decision`, or any answer with which a graph can be resumed, such as `"approve"`.
             by: The principal who decides.
-            connection: A connection of the application, with an open transaction on the same database, in which the decision is taken. It
-                counts once the application commits. A refused decision is recorded only if the application commits as well.
+            connection: A connection of the application, with an open transaction on the same database, which records the decision. It
+                counts once the application commits. A declined decision is also recorded only if the application commits.
 
         Returns:
             The approval with its new status, which stays `requested` while more people must agree.

@@ -1,4 +1,4 @@
-"""The budgets of models, from outside the graph: what is left of them, and raising them."""
+"""The budgets of models, from outside the graph: read them and raise them."""
 
 from decimal import Decimal
 from functools import partial
@@ -45,13 +45,13 @@ class Budgets(Cancels):
     def raise_budget(
         self, which: Which, name: str, more: Decimal | str | int, *, by: Principal, reason: str, key: str
     ) -> BudgetStanding:
-        """Add to a budget, so that a run that stopped at it can continue; `resume` continues it.
+        """Raise a budget, so that a run that stopped at it can continue; `resume` continues it.
 
         Args:
             which: The instance: its workflow ID, or the config of its thread. A budget per principal is that of the person whose turn it is
                 there, a budget per tenant that of its tenant.
             name: The budget.
-            more: How much: tokens, or money.
+            more: The amount to add: tokens, or money.
             by: The principal who raises it: somebody with the role that the budget names. Nobody may raise it for themselves.
             reason: The reason, of at most 2,000 characters, which is recorded.
             key: An ID of at most 128 characters that the caller chooses for this increase. Calls with the same key take effect once.

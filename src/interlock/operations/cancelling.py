@@ -1,4 +1,4 @@
-"""Cancelling instances, and looking at what became of it."""
+"""Cancels instances, and reads the status of a cancel."""
 
 from functools import partial
 
@@ -18,8 +18,8 @@ class Cancels(Door):
     _engine: Engine
 
     def cancel(self, which: Which, reason: str, *, by: Principal) -> Cancellation:
-        """Cancel an instance: no other tool may be called, open approvals and waits are closed, and the calls that were carried out are
-        undone, newest first.
+        """Cancel an instance: no other tool may be called, open approvals and waits are closed, and the executed calls are undone, newest
+        first.
 
         It is safe to repeat: a repeated call continues with what is left. So does a tick, in case this process is killed in between. The
         method does not run the graph of an instance that has a thread; a tick or `resume` does, and the graph then ends.
@@ -30,15 +30,14 @@ class Cancels(Door):
             by: The principal who cancels it: somebody whom the workflow's `cancellable(...)` allows to.
 
         Returns:
-            What became of each call: undone, or left for a person to take care of. While the outcome of a call is unknown, older calls are
-            not undone.
+            The status of each call: undone, or left for a person. While the outcome of a call is unknown, older calls are not undone.
 
         Raises:
             InputError: The workflow is not `cancellable(...)`, or the reason cannot be stored.
             RunError: The tenant of `by` has no such instance.
             PrincipalError: `by` may not cancel it. The attempt is recorded.
             WorkflowFinished: The instance is in a final state.
-            InProgress: A command is being carried out on it; try again when it has ended.
+            InProgress: A command of the instance is being executed; try again when it has ended.
         """
         return run(self._engine.store, cancel(self._engine, self.id_of(which), reason, by))
 

@@ -13,14 +13,14 @@ from ..commands.running.engine import Engine
 from ..tools.principal import Principal
 
 Config = RunnableConfig | Mapping[str, Any]
-"""What LangGraph calls a config, such as `{"configurable": {"thread_id": "t-1"}}`: its `RunnableConfig`, or a dict of that shape."""
+"""A LangGraph config, such as `{"configurable": {"thread_id": "t-1"}}`: a `RunnableConfig`, or a dict of that shape."""
 
 Which = str | Config
-"""An instance: its workflow id, or the config that its thread runs with."""
+"""An instance: its workflow id, or the config of its thread."""
 
 
 class HasEngine(Protocol):
-    """Anything that stands for a compiled workflow's definition and store, such as a middleware."""
+    """An object with a compiled workflow's definition and store, such as a middleware."""
 
     @property
     def engine(self) -> Engine:
@@ -28,11 +28,11 @@ class HasEngine(Protocol):
 
 
 class CompiledWorkflow(HasEngine, Protocol):
-    """A compiled workflow, as `graphs.WorkflowGraph` is."""
+    """A compiled workflow, such as `graphs.WorkflowGraph`."""
 
     @property
     def checkpointer(self) -> Any:
-        """LangGraph's checkpointer; None or a bool where the graph has none of its own."""
+        """LangGraph's checkpointer; None or a bool if the graph has none itself."""
 
     def invoke(self, input: Any, config: Config | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run the graph."""
@@ -41,13 +41,13 @@ class CompiledWorkflow(HasEngine, Protocol):
         """Run the graph."""
 
     def get_state(self, config: Config, *, subgraphs: bool = False, by: Principal | None = None) -> StateSnapshot:
-        """Look at a thread."""
+        """Return the state of a thread."""
 
     async def aget_state(
         self, config: Config, *, subgraphs: bool = False, by: Principal | None = None
     ) -> StateSnapshot:
-        """Look at a thread."""
+        """Return the state of a thread."""
 
     @property
     def config(self) -> RunnableConfig | None:
-        """What `with_config` bound to the graph."""
+        """The config that `with_config` bound to the graph."""

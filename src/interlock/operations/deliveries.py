@@ -29,14 +29,14 @@ Deliverable = EventEnvelope | Event | Mapping[str, Any] | str | bytes
 
 @dataclass
 class Ticked:
-    """What one tick did."""
+    """The results of one tick."""
 
     ended: list[str] = field(default_factory=list)
     """The instances whose waits it ended."""
     resumed: list[str] = field(default_factory=list)
     """The instances whose graphs continued."""
     failed: list[Failure] = field(default_factory=list)
-    """What could not be taken up, each with its error; a later tick tries again."""
+    """The failures; a later tick retries."""
 
 
 KEPT_BYTES = 65_536
@@ -44,14 +44,14 @@ KEPT_BYTES = 65_536
 
 
 class Deliveries:
-    """Events into the instances of one compiled workflow.
+    """Delivers events to the instances of one compiled workflow.
 
     Args:
         graph: The compiled workflow.
-        root: The graph that it is a part of, where it runs inside another one; resumed in its place.
-        abandoned_after: How long a run that was resumed may be without a checkpoint before it counts as left by a process that died.
-            A run that is only slow, and is taken up beside, does no business twice; one of the two ends with a `ConflictError`.
-            By default five minutes.
+        root: If the workflow runs inside another graph, that graph, which is resumed instead.
+        abandoned_after: The seconds without a new checkpoint after which a resumed run counts as abandoned by a dead process. If such a run
+            is only slow and continues as well, no command is executed twice; one of the two runs ends with a `ConflictError`. By default
+            five minutes.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Deliveries:
         resume: bool = True,
         connection: Connection | None = None,
     ) -> Delivery:
-        """Take an event in, once, and let the workflows that wait for it continue. See `interlock.deliver`."""
+        """Receive an event once, and resume the workflows that wait for it. See `interlock.deliver`."""
         delivery = take_in(self._engine, self.envelope(event, workflow_id, source), connection)
         if resume and connection is None:
             self.resume(delivery.ended)
@@ -91,7 +91,7 @@ class Deliveries:
         return delivery
 
     def again(self, event: InboxEvent, *, resume: bool = True) -> Delivery:
-        """Deliver an event of the inbox again that no wait has taken."""
+        """Deliver an event of the inbox again that no wait has taken yet."""
         delivery = take_again(self._engine, event, envelope_of(event.envelope))
         if resume:
             self.resume(delivery.ended)
@@ -107,7 +107,7 @@ class Deliveries:
         return delivery
 
     def tick(self, *, resume: bool = True) -> Ticked:
-        """Keep the deadlines: end the waits that are due, and resume every graph that has not continued from what was settled."""
+        """Enforce deadlines: end overdue waits, and resume every graph whose wait was settled."""
         return run(self._engine.store, self.ticking(resume=resume))
 
     async def atick(self, *, resume: bool = True) -> Ticked:
@@ -128,10 +128,10 @@ class Deliveries:
         return done
 
     def resume(self, wait_ids: list[str] | tuple[str, ...]) -> list[str]:
-        """Let the graphs that are at these ended waits continue.
+        """Resume the graphs that wait at these ended waits.
 
         Returns:
-            The instances whose graphs continued. One whose graph could not is left for the next tick, and logged.
+            The instances whose graphs continued. If a graph could not continue, this is logged, and the next tick retries.
         """
         return run(self._engine.store, self._resumer.ended(wait_ids)).workflow_ids
 
@@ -142,7 +142,7 @@ class Deliveries:
     def keep_unreadable(self, body: bytes, *, name: str, problem: str) -> None:
         """Store an unreadable message of a bus in the inbox, so that a person can inspect it.
 
-        Of a long one the beginning is kept, with its length and its digest.
+        Of a long message, the beginning is stored, with its length and its digest.
         """
         text = body[:KEPT_BYTES].decode("utf-8", errors="replace")
         digest = hashlib.sha256(body).hexdigest()
@@ -173,10 +173,10 @@ class Deliveries:
         await self._engine.store.database.arun(lambda: self.keep_unreadable(body, name=name, problem=problem))
 
     def envelope(self, event: Deliverable, workflow_id: str | None, source: str) -> EventEnvelope:
-        """Read an event in any of its forms.
+        """Parse an event in any of its forms.
 
         Raises:
-            InvalidInput: It is none; or a bare `Event` without the instance that it is for.
+            InvalidInput: It is not an event; or it is a bare `Event` without the instance that it is for.
         """
         match event:
             case EventEnvelope():

@@ -1,4 +1,4 @@
-"""The door: starting and proposing from outside the graph, by any program, model or person; without a thread, and without a model of ours."""
+"""Starts instances and proposes calls from outside the graph, by any program, model or person, without a thread."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ from .compiled import CompiledWorkflow, Which
 
 
 class Door:
-    """Proposing on the instances of one compiled workflow from outside its graph."""
+    """Operations to start and propose on the instances of one compiled workflow from outside its graph."""
 
     def __init__(self, graph: CompiledWorkflow) -> None:
         self._graph = graph
@@ -98,7 +98,7 @@ class Door:
             principal: The person who said it. It counts only if the instance serves them.
 
         Returns:
-            Whether it was recorded. It is not in a workflow without that policy, and not for nobody in particular.
+            Whether it was recorded. It is not recorded in a workflow without that policy, or for an anonymous principal.
 
         Raises:
             RunError: The principal's tenant has no such instance.
@@ -128,7 +128,7 @@ class Door:
         key: str | None = None,
         revision: int | None = None,
     ) -> Stood:
-        """Propose one call from outside the graph. The same gate judges it as a model's call: it is carried out, denied, or waits for a
+        """Propose one call from outside the graph. The same gate judges it as a model's call: it is executed, denied, or waits for a
         decision.
 
         A command needs `key` or `revision`. With either, the caller may repeat the call after a lost answer, and nothing is done twice.
@@ -140,7 +140,7 @@ class Door:
             arguments: As on the wire.
             principal: The proposer. The instance must serve them, or the workflow must allow them to run it.
             key: An ID that the caller chooses for this call, of at most 128 characters.
-            revision: The revision on which the caller based the call. At any other revision it is not carried out.
+            revision: The revision on which the caller based the call. At any other revision it is not executed.
 
         Returns:
             `Answered` (a `CommandResult`, a `ReadResult` or an `ErrorResult`); or `Pending` if a person must decide first.
@@ -173,10 +173,10 @@ class Door:
         return await arun(self._engine.store, propose(self._engine, call))
 
     def proposal(self, proposal_id: str, *, by: Principal | None = None) -> Stood:
-        """Return the state of a proposal that needed a person's decision. If it was approved meanwhile, it is carried out now, once.
+        """Return the status of a proposal that needed a person's decision. If it was approved meanwhile, it is executed now, once.
 
         Args:
-            proposal_id: As `Pending` gave it.
+            proposal_id: The id in `Pending`.
             by: The principal who looks: somebody who may propose on the instance. Without one, the application itself looks. The call runs
                 as its proposer.
 
@@ -186,7 +186,7 @@ class Door:
         Raises:
             InputError: There is no such proposal for the tenant of `by`.
             PrincipalError: The instance serves somebody else.
-            ConflictError: It is being carried out elsewhere, or it was proposed in a thread, whose graph carries it out.
+            ConflictError: It is being executed elsewhere, or it was proposed in a thread, whose graph executes it.
             OutcomeUnknown: It was interrupted during its effect.
         """
         return run(self._engine.store, standing(self._engine, proposal_id, by))
@@ -196,10 +196,10 @@ class Door:
         return await arun(self._engine.store, standing(self._engine, proposal_id, by))
 
     def withdraw(self, proposal_id: str, *, by: Principal) -> Result:
-        """Withdraw a proposal before it is carried out. Withdrawing it again changes nothing.
+        """Withdraw a proposal before it is executed. Withdrawing it again changes nothing.
 
         Args:
-            proposal_id: As `Pending` gave it, or of an approval that a graph waits for.
+            proposal_id: The id in `Pending`, or of an approval that a graph waits for.
             by: The principal who withdraws it: the proposer, or the person served.
 
         Returns:
@@ -208,7 +208,7 @@ class Door:
         Raises:
             InputError: There is no such proposal for the tenant of `by`.
             PrincipalError: `by` is not allowed to.
-            ConflictError: It was carried out, rejected or voided before, or is being carried out.
+            ConflictError: It was executed, rejected or voided before, or is being executed.
         """
         return run(self._engine.store, withdraw(self._engine, proposal_id, by))
 
@@ -233,7 +233,7 @@ class Door:
             which: The instance, which must have been started: its workflow ID, or the config of its thread.
             tool: One of its next allowed tools.
             arguments: As on the wire.
-            principal: The proposer; by default nobody in particular.
+            principal: The proposer; by default an anonymous principal.
             idempotency_key: As `key` of `propose`. A command may go without one here, but is then not safe to repeat.
             revision: The revision on which the caller based the call; by default the current one.
 

@@ -142,7 +142,7 @@ class EventService:
 
 
 async def _once_opened(opened: asyncio.Event, stop: asyncio.Event, relay: Relay) -> None:
-    """Run a relay when the bus is connected, or not at all if asked to stop before."""
+    """Run a relay once the bus is connected; do not run it at all if stopped before."""
     waiting = [asyncio.create_task(opened.wait()), asyncio.create_task(stop.wait())]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
@@ -151,7 +151,7 @@ async def _once_opened(opened: asyncio.Event, stop: asyncio.Event, relay: Relay)
 
 
 def event_names(graph: CompiledWorkflow) -> list[str]:
-    """The events that some wait of a workflow looks at."""
+    """The names of the events that the waits of a workflow use."""
     return sorted({name for rule in graph.engine.definition.waits.values() for name in rule.roles})
 
 
@@ -159,8 +159,8 @@ def handler_of(deliveries: Deliveries, *, resume: bool = True) -> Handler:
     """Make the handler of a subscription: it delivers each message, and stores unreadable ones in the inbox for a person.
 
     Args:
-        deliveries: Of the workflow.
-        resume: Whether graphs continue here.
+        deliveries: The deliveries of the workflow.
+        resume: Whether to resume graphs in this process.
     """
 
     async def handle(message: Message) -> Delivery | None:

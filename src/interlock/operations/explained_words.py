@@ -25,7 +25,7 @@ class ThreadStands:
 
 
 def waits_for(one: Explanation, thread: ThreadStands) -> str:
-    """What the instance waits for, in a sentence."""
+    """What the instance waits for, as a sentence."""
     if one.finished:
         return f"Nothing: it is over, and ended in {one.state!r}."
     parts = [*_waits_for(one, thread)]
@@ -59,7 +59,7 @@ def _waits_for(one: Explanation, thread: ThreadStands) -> Iterator[str]:
 
 
 def if_nobody_acts(one: Explanation, thread: ThreadStands) -> tuple[str, ...]:
-    """What happens if nobody acts, in sentences."""
+    """The effects if nobody acts, as sentences."""
     if one.finished:
         return ("Nothing more happens.",)
     found = [*_if_nobody_acts(one, thread)]
@@ -101,7 +101,7 @@ def _next_tick(one: Explanation, stop_id: str, does: str) -> str:
 
 
 def next_steps(one: Explanation, thread: ThreadStands) -> tuple[NextStep, ...]:
-    """What a person can do now, as commands."""
+    """The actions that a person can take now, as commands."""
     return tuple(_next_steps(one, thread))
 
 
@@ -171,7 +171,7 @@ def _after(approval: ApprovalHere) -> str:
 
 
 def _time(text: str) -> str:
-    """A moment to the second, as people write it."""
+    """Format a time for people, to the second."""
     return f"{text[:10]} {text[11:19]} UTC"
 
 

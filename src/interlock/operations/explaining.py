@@ -1,4 +1,4 @@
-"""Explains the position of an instance for a person on call: read in one transaction, returned as one typed result."""
+"""Explains the state of an instance for a person on call; reads it in one transaction, and returns one typed result."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +78,7 @@ class _Found:
 
 
 class Explaining:
-    """Explains where the instances of one compiled workflow stand."""
+    """Explains the state of the instances of one compiled workflow."""
 
     _graph: CompiledWorkflow
     _engine: Engine

@@ -1,4 +1,4 @@
-"""The instances of a compiled workflow, from outside the graph: their state, their record, and acting on them."""
+"""Operations on the instances of a compiled workflow from outside the graph: their state, their audit trail, and their threads."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -31,7 +31,7 @@ from .ticking import Ticking
 from .time_travel import fork, head, rejoin
 
 _MOVES_DRAWN = 1000
-"""A picture says which states an instance left: of a longer way, in its last moves."""
+"""A picture marks the states that an instance left in its last moves; this is the maximum number of moves."""
 
 
 @checked

@@ -1,4 +1,4 @@
-"""What is refused before anything is done: arguments of a wrong type; and what was tried at the graph's own doors, which is written down."""
+"""Refusals before any work: arguments of a wrong type, and requests at the graph's entrances, which are recorded."""
 
 import functools
 import inspect
@@ -15,15 +15,15 @@ from ..tools.principal import Principal
 def record_refusal(
     engine: Engine, configurable: Mapping[str, Any], error: InterlockError, *, by: Principal | None, **tried: Any
 ) -> None:
-    """Record a denial in the trail of the instance that a config means, where there is one.
+    """Record a denial in the trail of the instance that a config names, if there is one.
 
     Args:
         engine: The workflow.
-        configurable: Where it was tried. Nothing is recorded of a config that stands for a part of another graph's run, which
-            cannot be told from here.
-        error: What it was refused with.
-        by: Who tried; nobody in particular where nothing says so. Somebody of another tenant leaves no mark on the instance.
-        tried: What was tried: plain JSON, and never a value that was to be written.
+        configurable: The `configurable` of the request. Nothing is recorded for a config inside another graph's run, because the
+            instance is unknown here.
+        error: The error of the refusal.
+        by: The principal; None if unknown. A principal of another tenant is not recorded on the instance.
+        tried: Details of the request: plain JSON, and never a value that was to be written.
     """
     if is_nested(configurable) or not has_thread(configurable):
         return
@@ -75,9 +75,9 @@ _CHECKS: dict[str, Callable[[str, object], None]] = {
 
 
 def checked(face: type[FaceT]) -> type[FaceT]:
-    """Have the public methods of a class refuse arguments of a wrong type, by the names of their parameters.
+    """Make the public methods of a class refuse arguments of a wrong type, by the names of their parameters.
 
-    Otherwise each would fail in its own way, somewhere inside: with an `AttributeError`, or with an error of the database.
+    Otherwise each method would fail differently, somewhere inside: with an `AttributeError`, or with a database error.
     """
     for name in dir(face):
         method = getattr(face, name)
@@ -85,7 +85,7 @@ def checked(face: type[FaceT]) -> type[FaceT]:
             places = [
                 (position, one.name, one.default is None, _CHECKS[one.name])
                 for position, one in enumerate(inspect.signature(method).parameters.values())
-                # A default of another kind is another thing by the same name: `outcomes(by=)` takes names of columns.
+                # A parameter with another default has another meaning: `by` of `outcomes` takes names of columns.
                 if one.name in _CHECKS and (one.default is None or one.default is inspect.Parameter.empty)
             ]
             if places:

@@ -16,7 +16,7 @@ from .compiled import HasEngine
 
 
 class Reports:
-    """What became of the proposals of one compiled workflow."""
+    """The outcomes of the proposals of one compiled workflow."""
 
     def __init__(self, graph: HasEngine) -> None:
         self._engine = graph.engine
@@ -132,7 +132,7 @@ class Reports:
     def _some_examples(
         self, tenant: str | None, since: dt.datetime | None, after: learning.Place | None
     ) -> tuple[list[JsonObject], learning.Place | None]:
-        """The next examples, read in their own transaction: anyone who takes them may be slow."""
+        """The next examples, read in a separate transaction, because their consumer may be slow."""
         with self._engine.store.read() as connection:
             found, place = learning.examples(connection, self._over(tenant, since), after=after)
         return [*map(self._example, found)], place

@@ -47,16 +47,16 @@ _LOOK_AGAIN = 5.0
 
 @dataclass(frozen=True)
 class Failure:
-    """Something that is settled, or overdue, and could not be taken up. A later tick tries again."""
+    """Something that is settled or overdue, but could not be resumed. A later tick retries."""
 
     kind: str
     """`wait`, `approval`, `attempt`, or `deadline`."""
     id: str
-    """Of the wait or the approval; of an attempt its idempotency key."""
+    """The id of the wait or the approval; for an attempt, its idempotency key."""
     workflow_id: str
     error: Exception
     retry_at: int | None
-    """When it is tried again, in microseconds since 1970 UTC; None for the next tick."""
+    """The time of the next retry, in microseconds since 1970 UTC; None for the next tick."""
 
 
 @dataclass
@@ -128,7 +128,7 @@ class Resumer:
 
     @contextlib.contextmanager
     def _owner(self, wanted: bool) -> Iterator[str]:
-        """An owner of claims, which are renewed as long as this continues."""
+        """An owner of claims, which are renewed while this runs."""
 
         def renewed() -> bool:
             with self._engine.store.write() as connection:

@@ -21,15 +21,15 @@ _SHOWN = 12
 
 
 class Stepper:
-    """One thread of a workflow, moved one step at a time; made by `graph.stepper(config)`.
+    """Runs one thread of a workflow one step at a time; created by `graph.stepper(config)`.
 
-    A step is one node of the graph: a model's answer, one tool, one approval. In a notebook the stepper shows the workflow with
-    the current state lit, the steps that were taken, what comes next, and what is waited for from whom.
+    A step is one node of the graph: a model's answer, one tool, one approval. In a notebook, the stepper shows the workflow with
+    the current state highlighted, the steps so far, the next step, and who has to act.
 
     Args:
         graph: The compiled workflow.
-        config: Names the thread.
-        context: Who acts, and looks; without anybody the application looks, and nobody in particular acts.
+        config: The config of the thread.
+        context: The principal who acts and looks. Without one, the application itself looks, and an anonymous principal acts.
     """
 
     def __init__(self, graph: CompiledWorkflow, config: Config, context: Principal | None = None) -> None:
@@ -43,7 +43,7 @@ class Stepper:
         self._known = 0
 
     def say(self, text: str, **started: Any) -> "Stepper":
-        """Begin a turn with a message, and take the first step; `data=` goes with the one that starts an instance."""
+        """Start a turn with a message, and take the first step; `data=` is the data of a new instance."""
         return self._take({"messages": [("user", text)], **started})
 
     async def asay(self, text: str, **started: Any) -> "Stepper":
@@ -51,7 +51,7 @@ class Stepper:
         return await self._atake({"messages": [("user", text)], **started})
 
     def step(self) -> "Stepper":
-        """Take the next step; nothing happens when none is left."""
+        """Take the next step; do nothing if there is none."""
         return self._take(None) if self.next else self
 
     async def astep(self) -> "Stepper":
@@ -59,11 +59,11 @@ class Stepper:
         return await self._atake(None) if await self.anext() else self
 
     def answer(self, answer: Any, *, by: Principal | None = None) -> "Stepper":
-        """Answer what is waited for, as `Command(resume=...)` does, and take the step that follows.
+        """Answer what the thread waits for, as `Command(resume=...)` does, and take the next step.
 
         Args:
-            answer: In any of the shapes that a resume takes.
-            by: Who answers, when it is somebody else.
+            answer: The answer, in any shape that a resume accepts.
+            by: The principal who answers; by default the stepper's.
         """
         return self._take(Command(resume=answer), by)
 
@@ -73,7 +73,7 @@ class Stepper:
 
     @property
     def next(self) -> tuple[str, ...]:
-        """The nodes that come next; none when the turn is over."""
+        """The nodes that come next; empty when the turn is over."""
         return self._graph.get_state(self._config, by=self._context).next
 
     async def anext(self) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ class Stepper:
 
     @property
     def waits_for(self) -> tuple[Any, ...]:
-        """What is waited for: the values of the pending interrupts."""
+        """The values of the pending interrupts."""
         return tuple(one.value for one in self._graph.get_state(self._config, by=self._context).interrupts)
 
     async def awaits_for(self) -> tuple[Any, ...]:
@@ -91,7 +91,7 @@ class Stepper:
         return tuple(one.value for one in state.interrupts)
 
     def run(self) -> Iterator["Stepper"]:
-        """Step until the turn is over or somebody has to answer, giving the stepper after each step."""
+        """Step until the turn is over or somebody has to answer; yields the stepper after each step."""
         while self.next and not self.waits_for:
             yield self.step()
 
@@ -101,11 +101,11 @@ class Stepper:
             yield await self.astep()
 
     def watch(self, show: Callable[["Stepper"], object] | None = None) -> None:
-        """Run as `run` does, showing the state after each step: for a run that takes its time.
+        """Run as `run` does, and show the state after each step, for long runs.
 
         Args:
-            show: Is given the stepper, at first and after each step. By default a notebook's picture changes in place, and
-                elsewhere each step is a line.
+            show: A function that is called with the stepper, first before and then after each step. By default, a notebook's picture changes
+                in place; elsewhere each step prints a line.
         """
         show = show or _screen()
         show(self)
@@ -113,14 +113,14 @@ class Stepper:
             show(stepper)
 
     async def awatch(self, show: Callable[["Stepper"], object] | None = None) -> None:
-        """As `watch`; what shows it is called in a thread, for it may look at the thread itself."""
+        """As `watch`; `show` is called in a thread, because it may read the thread's state itself."""
         show = show or _screen()
         await asyncio.to_thread(show, self)
         async for stepper in self.arun():
             await asyncio.to_thread(show, stepper)
 
     def picture(self) -> Picture:
-        """The workflow with the current state lit."""
+        """The workflow with the current state highlighted."""
         return self._told(
             Instances(self._graph).picture(self._config, by=self._context), self._ahead(self.next, self.waits_for)
         )

@@ -38,32 +38,32 @@ T = TypeVar("T")
 
 @dataclass
 class Tick:
-    """What one tick did."""
+    """The results of one tick."""
 
     lapsed: list[Lapsed] = field(default_factory=list)
-    """What followed the deadlines of approvals."""
+    """The effects of the deadlines of approvals."""
     ended: list[str] = field(default_factory=list)
     """The instances whose waits ended."""
     resumed: list[str] = field(default_factory=list)
     """The instances whose graphs continued."""
     failed: list[Failure] = field(default_factory=list)
-    """What could not be taken up, each with its error and when it is tried again. The others continued all the same."""
+    """The failures, with their errors and times of retry. All other work was done."""
     carried_out: list[str] = field(default_factory=list)
-    """The proposals from outside the graph that had been granted, and were carried out or came to nothing."""
+    """The granted proposals from outside the graph that were executed, or that turned out to be void or denied."""
     cancelled: list[str] = field(default_factory=list)
-    """The instances whose cancel came to its end."""
+    """The instances whose cancel was completed."""
     reminded: list[str] = field(default_factory=list)
-    """The approvals of which those who are asked were reminded."""
+    """The approvals whose deciders were reminded."""
 
 
 class Ticking:
-    """Keeps the deadlines of one compiled workflow, and resumes its thread."""
+    """Enforces the deadlines of one compiled workflow, and resumes its threads."""
 
     _graph: CompiledWorkflow
     _engine: Engine
 
     def tick(self, *, resume: bool = True, root: AnyGraph | None = None) -> Tick:
-        """Process what is due: requests expire, escalate or take another edge; approved calls are carried out; waits end; and graphs are
+        """Process what is due: requests expire, escalate or take another edge; approved calls are executed; waits end; and graphs are
         resumed.
 
         A graph is resumed after its wait has ended, its approval was decided or expired, or its attempt was resolved; after a decision, the
@@ -77,7 +77,7 @@ class Ticking:
             root: The graph that contains the workflow, if the workflow is a subgraph; it is resumed in place of the workflow.
 
         Returns:
-            What this call did; `failed` has what could not be done.
+            The results of this call; `failed` contains what could not be done.
 
         Raises:
             StoreUnavailable: The database cannot be reached.
@@ -226,7 +226,7 @@ class Ticking:
         return await arun(self._engine.store, self._resume(which, by))
 
     def follow(self, approval_id: str) -> dict[str, Any]:
-        """Execute what a decision allows: resume the thread, or carry out the call that was proposed from outside the graph.
+        """Execute what a decision allows: resume the thread, or execute the call that was proposed from outside the graph.
 
         Args:
             approval_id: The ID of an approval that was decided.

@@ -1,8 +1,8 @@
-"""Time travel over a workflow: from before its last command only into its own instance.
+"""Time travel in a workflow: an instance cannot continue from before its last command, but a new instance can start from there.
 
-LangGraph continues from any checkpoint that it is given. For a workflow that would do business again that was done already, so a
-run from behind the last command is refused before anything is written. `head` gives the place to continue from, and `fork` begins
-another instance from the past of this one. `rejoin` is for a thread that has no past any more.
+LangGraph continues from any checkpoint. For a workflow, that would repeat commands that were executed already, so a run from before the
+last command is refused before anything is written. `head` returns the checkpoint to continue from, and `fork` starts a new instance
+from an earlier checkpoint. `rejoin` is for a thread whose checkpoints were lost.
 """
 
 import asyncio
@@ -46,17 +46,17 @@ def check_travel(
     *,
     by: Principal | None = None,
 ) -> None:
-    """Refuse a run, or an update, at a checkpoint from before the workflow's last command, and write the attempt down.
+    """Refuse, and record, a run or an update at a checkpoint from before the workflow's last command.
 
     Args:
         engine: The workflow.
-        saver: Where its checkpoints are.
-        configurable: Of the run.
-        entered: What was found of the instance already.
-        by: Who runs it; nobody in particular where nothing says so.
+        saver: Its checkpointer.
+        configurable: The `configurable` of the run.
+        entered: The access that was determined at the entrance, if any.
+        by: The principal of the run; None if unknown.
 
     Raises:
-        StaleCheckpoint: It is; nothing was done.
+        StaleCheckpoint: The checkpoint is from before the last command; nothing was done.
     """
     checkpoint, thread = configurable.get("checkpoint_id"), configurable.get("thread_id")
     if checkpoint is None or thread is None or is_nested(configurable):
@@ -82,7 +82,7 @@ def head(graph: CompiledWorkflow, config: Config, *, by: Principal | None) -> St
     Args:
         graph: The workflow.
         config: The thread.
-        by: Who looks; None for the application.
+        by: The principal who looks; None for the application.
 
     Raises:
         InputError: The thread no longer has such a checkpoint.
@@ -122,12 +122,12 @@ async def _listed(saver: Any, config: Config) -> list[CheckpointTuple]:
 
 
 def rejoin(graph: CompiledWorkflow, config: Config, *, principal: Principal | None) -> Steps[RunnableConfig]:
-    """Let a thread whose checkpoints were lost continue with its instance, from the state of the row.
+    """Resume a thread whose checkpoints were lost, from the state of the instance's row.
 
     Args:
         graph: The workflow.
         config: The config of the thread, with the `workflow_id` of the instance if it ran in another thread.
-        principal: Who asks for it; None for the application.
+        principal: The principal who asks for this; None for the application.
 
     Returns:
         The config to continue with.
@@ -171,7 +171,7 @@ def _rejoined(engine: Engine, connection: Connection, instance: Instance, thread
 def fork(
     graph: CompiledWorkflow, config: Config, *, thread_id: str, principal: Principal | None
 ) -> Steps[RunnableConfig]:
-    """Begin its own instance from a checkpoint of another one.
+    """Start a new instance from a checkpoint of another one.
 
     The new instance has the state and the data of that checkpoint and a copy of the conversation, without proposals that waited there.
     Effects outside the database are not undone.
@@ -179,8 +179,8 @@ def fork(
     Args:
         graph: The workflow.
         config: The config of the thread, with the `checkpoint_id` of the checkpoint; by default the newest one.
-        thread_id: A new thread for it.
-        principal: Who asks for it; None for the application. The new instance serves the same person as the other one.
+        thread_id: The ID of the new thread.
+        principal: The principal who asks for this; None for the application. The new instance serves the same person as the other one.
 
     Returns:
         The config of the new thread; `graph.invoke(None, config)` continues with it.
@@ -225,14 +225,14 @@ def fork(
     )
     there: StateSnapshot = yield Either(lambda: graph.get_state(target), lambda: graph.aget_state(target))
     if there.values:
-        return target  # made before, by an interrupted call after this
+        return target  # an interrupted earlier call has created it after this checkpoint
     channels = yield from engine.shown(instance, requester)
     copied = {
         "messages": values.get("messages", []),
         "progress": [("turn", requester.to_json())],
         **channels,
     }
-    # Not through the guarded door of the workflow: these are its own channels, following the row that was just written.
+    # Not through the workflow's checked methods: these are its own channels, which follow the row that was just written.
     plain = cast("CompiledStateGraph[Any, Any, Any, Any]", graph)
     steps = [[StateUpdate(values=copied, as_node=START)]]
     yield Either(
@@ -243,7 +243,7 @@ def fork(
 
 
 def _entered(graph: CompiledWorkflow, target: RunnableConfig, principal: Principal | None) -> Steps[None]:
-    """Refuse anyone who may not begin on the new thread."""
+    """Refuse a principal who may not start on the new thread."""
     if principal is None:
         return
     engine, saver, by = graph.engine, graph.checkpointer or None, principal

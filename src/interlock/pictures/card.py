@@ -24,7 +24,7 @@ _WIDTH, _LINE, _LETTERS, _VALUES = 640.0, 18.0, 76, 118.0
 
 
 class Desk(Protocol):
-    """Where a card reads its approval and takes the decision: `graph.instances`."""
+    """The operations with which a card reads its approval and decides: `graph.instances`."""
 
     def approval(self, approval_id: str, *, by: Principal | None = None) -> JsonObject:
         """The approval as an approver is shown it."""
@@ -41,7 +41,7 @@ class Desk(Protocol):
         """Why nothing can follow the decision from here, or None."""
 
     def follow(self, approval_id: str) -> dict[str, Any]:
-        """Let what was decided happen."""
+        """Resume the thread, or execute the call, after the decision."""
 
     async def aapproval(self, approval_id: str, *, by: Principal | None = None) -> JsonObject:
         """Asynchronous form of `approval`, with the same arguments, result and errors."""
@@ -82,7 +82,7 @@ class ApprovalCard:
 
     @property
     def shown(self) -> JsonObject:
-        """What the approver is shown, as it stands now."""
+        """The current content for the approver."""
         return self._desk.approval(self._approval_id, by=self._by)
 
     async def ashown(self) -> JsonObject:

@@ -31,11 +31,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs between two checkpoints."""
+    """The differences between two checkpoints."""
 
     before: str | None
     after: str | None
-    """Their checkpoint ids."""
+    """The ids of the two checkpoints."""
     changes: tuple[Change, ...]
     said: tuple[BaseMessage, ...]
     """Messages that only the later one has."""

@@ -17,7 +17,7 @@ _STRAIGHTENINGS = 30
 
 @dataclass(frozen=True)
 class Size:
-    """Of a box, in pixels."""
+    """The size of a box, in pixels."""
 
     width: float
     height: float

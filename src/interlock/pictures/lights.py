@@ -81,12 +81,12 @@ class Standing(Lights):
 
     @property
     def title(self) -> str:
-        """Its state."""
+        """The current state."""
         return f"now in {self.state}"
 
     @property
     def caption(self) -> Sequence[str]:
-        """What it waits for, and what else is told."""
+        """What the instance waits for, and further lines."""
         return (*(() if self.waits_for is None else (f"Waits for {self.waits_for}.",)), *self.told)
 
     def of_edge(self, state: DrawnState, edge: DrawnEdge) -> Light:
@@ -141,7 +141,7 @@ class Route(Lights):
 
     @property
     def title(self) -> str:
-        """What the path shows."""
+        """The heading of the path."""
         return self.heading
 
     @property

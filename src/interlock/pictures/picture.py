@@ -29,7 +29,7 @@ class Picture:
 
     drawing: Drawing
     standing: Standing | None = None
-    """Where an instance stands."""
+    """The highlighted position of an instance."""
     route: Route | None = None
     """A path through the workflow, in place of an instance."""
 
@@ -40,7 +40,7 @@ class Picture:
 
     @property
     def lights(self) -> Lights | None:
-        """What is lit."""
+        """The highlighted parts."""
         return self.standing or self.route
 
     def save(self, path: str | Path, *, theme: Theme | None = None) -> Path:
@@ -134,7 +134,7 @@ def _admits(edge: Edge, view: GuardView) -> bool:
 
 
 def _awaited(engine: Engine, instance: Instance) -> str | None:
-    """What has to come before an instance continues, in words."""
+    """What an instance waits for, as text."""
     open_ones = engine.store.pending_approvals(instance.workflow_id)
     if open_ones:
         return ", and for ".join(f"{one.tool}: {asked(one.rule)}" for one in open_ones)

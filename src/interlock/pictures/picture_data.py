@@ -28,7 +28,7 @@ class DrawnEdge:
     kind: str
     """read, command or event."""
     effect: str | None
-    """Of a command: transactional, idempotent or at_most_once."""
+    """The effect of a command: transactional, idempotent or at_most_once."""
     description: str
     target: str
     moves: bool
@@ -38,7 +38,7 @@ class DrawnEdge:
     is_checked: bool
     """Whether arguments and system of record are checked as well."""
     approval: str | None
-    """Who is asked first, in words."""
+    """Who has to decide first, as text."""
     is_otherwise: bool = False
     """Whether another edge of the same tool out of this state is tried before it."""
 
@@ -122,7 +122,7 @@ class Drawing:
     fingerprint: str = ""
     """The digest of the definition, which instances keep."""
     claims: tuple[str, ...] = ()
-    """What was proved of it, as sentences."""
+    """The proved claims, as sentences."""
 
     @classmethod
     def of(cls, definition: Definition) -> "Drawing":

@@ -87,7 +87,7 @@ class SideBySide:
 
 
 def side_by_side(messages: Sequence[AnyMessage], standing: JsonObject) -> SideBySide:
-    """Put a conversation beside the state of its workflow."""
+    """Show a conversation next to the state of its workflow."""
     return SideBySide(tuple(messages), standing)
 
 

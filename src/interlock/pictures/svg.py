@@ -54,7 +54,7 @@ class _Line:
     text: str
     note: str = ""
     asked: str = ""
-    """Who is asked first."""
+    """Who has to decide first."""
     is_dim: bool = False
     is_lit: bool = False
 

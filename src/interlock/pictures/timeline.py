@@ -1,4 +1,4 @@
-"""What happened to an instance, in order: as a figure for a notebook, as text, and as rows for pandas."""
+"""The timeline of an instance: a figure for a notebook, a text, and rows for pandas."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class Entry:
     state: str
     """The state that the instance was in afterwards."""
     detail: str
-    """What came of it, in a few words."""
+    """The result, in a few words."""
     seconds: float
     """Since the entry before; for a decision, since it was asked for."""
     audit_ref: str

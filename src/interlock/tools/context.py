@@ -1,4 +1,4 @@
-"""The context that a tool function gets beside its arguments."""
+"""The context that a tool function receives in addition to its arguments."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator

@@ -5,14 +5,14 @@ from typing import Literal
 
 
 class ToolKind(StrEnum):
-    """What a tool may do to the business."""
+    """The kinds of tools, by what they may change."""
 
     READ = "read"
     """Changes no business data."""
     COMMAND = "command"
     """Moves a process forward."""
     EVENT = "event"
-    """States an intent that others act on: what it returns is emitted, nothing else happens."""
+    """States an intent that others act on: the event that it returns is emitted, and nothing else happens."""
 
 
 class Effect(StrEnum):
@@ -28,7 +28,7 @@ class Effect(StrEnum):
 
 
 class ItemStatus(StrEnum):
-    """How far one of the things that a wait expects has come."""
+    """The status of one item that a wait expects."""
 
     REQUESTED = "requested"
     DELIVERED = "delivered"

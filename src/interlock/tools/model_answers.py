@@ -10,7 +10,7 @@ from .errors import ContractError
 
 
 class Answers(StrEnum):
-    """What a model is told of a call. Denials and moves to another state are always told whole."""
+    """The part of a result that a model receives. Denials and moves to another state are always sent whole."""
 
     ENVELOPE = "envelope"
     """The result with its state, its next allowed tools and its audit reference."""

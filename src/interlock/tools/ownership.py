@@ -11,10 +11,10 @@ from .principal import Principal, RuntimeActor, name_of
 
 @dataclass(frozen=True)
 class RunBy:
-    """Who may propose on an instance beside the person whom it serves."""
+    """Who may propose on an instance, in addition to the person whom it serves."""
 
     roles: frozenset[str] = frozenset()
-    """Anyone who has one of these roles."""
+    """Everyone with one of these roles."""
     tenant: bool = False
     """Everybody in the instance's tenant."""
 

@@ -1,4 +1,4 @@
-"""Who acts."""
+"""Principals: the people and programs that act."""
 
 import dataclasses
 import unicodedata
@@ -146,12 +146,12 @@ class RuntimeActor(Principal):
 
     @classmethod
     def clock(cls, tenant: str) -> "RuntimeActor":
-        """What keeps deadlines and resumes thread, within a tenant."""
+        """The principal that enforces deadlines and resumes threads, within a tenant."""
         return cls("interlock:clock", tenant=tenant)
 
     @classmethod
     def event(cls, source: str, tenant: str) -> "RuntimeActor":
-        """An event that came in, by its source."""
+        """The principal of a received event, by its source."""
         return cls(f"event:{source}"[:_LONGEST], tenant=tenant)
 
 

@@ -30,7 +30,7 @@ class ErrorBody(WireModel):
 
     code: ErrorCode
     message: str
-    """What happened, and what to do now."""
+    """The cause, and what to do now."""
     retryable: bool = False
     """Whether the same call may succeed later without changes."""
     details: JsonObject = Field(default_factory=dict)
@@ -114,11 +114,11 @@ class PendingDecision(WireModel):
     """The id of the proposal and of its approval: for `instances.proposal`, `withdraw`, `approval` and `decide`."""
     kind: Literal["approval", "confirmation"]
     decided_by: str
-    """Who may decide, in words."""
+    """Who may decide, as text."""
     deadline: str | None = None
     """When the request expires, as RFC 3339 in UTC; None when it stays open."""
     preview: JSON = None
-    """What the tool shows of the call."""
+    """The tool's preview of the call."""
     reasons: tuple[str, ...] = ()
     """Why the decision is required."""
 

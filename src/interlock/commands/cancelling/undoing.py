@@ -1,7 +1,7 @@
-"""Undoing what was carried out on an instance that is cancelled: newest first, each gated, recorded and exactly once.
+"""Undoes the executed calls of a cancelled instance: newest first, each gated, recorded and executed exactly once.
 
-How far it is is in the ledger: the undo of a call has its own key, derived from the key of that call. So anyone who is killed in
-between is made up for by anyone who looks next, and two who are at it at once undo nothing twice.
+The ledger contains the progress: the undo of a call has its own key, derived from the key of that call. So if a process dies in between,
+the next one continues, and two concurrent processes undo nothing twice.
 """
 
 from collections.abc import Mapping
@@ -37,44 +37,44 @@ from .requesting import by_deadline
 
 
 class InstanceCancelled(Event, name="interlock.instance.cancelled", version=1):
-    """An instance was cancelled, and what could be undone is."""
+    """An instance was cancelled, and the calls that can be undone were undone."""
 
     cancelled_by: str
     undone: int
-    """How many calls were undone."""
+    """The number of undone calls."""
     left: int
-    """How many a person has to see to."""
+    """The number of calls that are left for a person."""
 
 
 _MINUTE = 60_000_000
 _LONGEST_PAUSE = 60 * _MINUTE
 _PATIENCE = 24 * 60 * _MINUTE
-"""How long after the cancel an undo that is denied for now is tried again; then it is left to a person."""
+"""The time after the cancel during which a temporarily denied undo is retried; then the call is left for a person."""
 
 
 @dataclass(frozen=True)
 class Denied:
-    """Why the gate denied an undo."""
+    """The gate's denial of an undo."""
 
     why: str
     passes: bool = False
-    """Whether the same call may be allowed later, as the denial says."""
+    """Whether the same call may be allowed later, by the denial."""
 
 
 @dataclass(frozen=True)
 class Next:
-    """What is to be undone next."""
+    """The next call to undo."""
 
     proposal: Proposal
     head: str | None
-    """The mark of the instance's history, as a call from outside the graph has it."""
+    """The mark of the instance's history, as for calls from outside the graph."""
 
 
 def undo_all(engine: Engine, workflow_id: str) -> Steps[None]:
-    """Undo what was carried out, until nothing is left that can be, or a person has to say first what became of an attempt.
+    """Undo the executed calls, until all possible ones are undone, or a person has to resolve an attempt first.
 
     Raises:
-        ConflictError: Somebody else is at it.
+        ConflictError: Another process is doing this.
         StoreUnavailable: The database cannot be reached; a later tick continues.
     """
     denied: dict[str, Denied] = {}
@@ -98,16 +98,16 @@ def undo_all(engine: Engine, workflow_id: str) -> Steps[None]:
 
 
 def advance(engine: Engine, workflow_id: str, denied: Mapping[str, Denied], connection: Connection) -> Next | None:
-    """Write down what became of the calls that were to be undone, in a write transaction.
+    """Record the results of the undo calls so far, in a write transaction.
 
     Args:
         engine: The workflow.
         workflow_id: The instance.
-        denied: Why the gate denied an undo, by its key: of those the ledger has nothing.
-        connection: Committed by the caller unless this raises.
+        denied: The gate's denials of undo calls, by key, because the ledger does not contain them.
+        connection: The connection; the caller commits unless this raises.
 
     Returns:
-        What is to be undone next; None where nothing is, or nothing can be now.
+        The next call to undo; None if there is none, or none is possible now.
     """
     unit = engine.store.unit(connection, workflow_id)
     row = None if unit is None else cancellations.load(connection, workflow_id)
@@ -136,12 +136,12 @@ def _by(row: CancellationRow) -> Principal:
 
 
 class _Stands(StrEnum):
-    """How far the undoing of one call is."""
+    """The progress of undoing one call."""
 
     SETTLED = "settled"
     TO_DO = "to do"
     WAITS = "waits"
-    """Somebody is at it, has to say what became of it, or it was denied for now."""
+    """The undo is in progress, has to be resolved by a person, or was denied temporarily."""
 
 
 def _look(engine: Engine, unit: Unit, row: CancellationRow, call: CallToUndo, denied: Mapping[str, Denied]) -> _Stands:

@@ -18,23 +18,23 @@ _SKEW = 24 * 3600 * 10_000_000
 """The maximum difference of the clocks of two machines, in the 100 ns units of a checkpoint's id."""
 
 Parent = Callable[[str], str | None]
-"""The parent of a checkpoint of the outermost graph; None at the root, and where it was deleted."""
+"""The parent of a checkpoint of the outermost graph; None at the root, or if it was deleted."""
 
 
 def same_line(scope: Scope, instance: Instance, head: str | None) -> bool:
     """Whether this step follows the instance's last command.
 
     Args:
-        scope: Where the step runs.
+        scope: The scope of the step.
         instance: The row.
-        head: What the graph's own channels remember the last command's checkpoint by (`Instance.head_mark`). It gets there only
-            by running on from it, so when it is the row's nobody needs to walk.
+        head: The mark of the last command's checkpoint in the graph's own channels (`Instance.head_mark`). A graph gets it only by
+            continuing from that checkpoint, so if it matches the row, the ancestors need not be checked.
     """
     wanted = instance.head_checkpoint
     if wanted is None:
         return True
     if scope.namespace and _nodes(scope.namespace) != _nodes(instance.checkpoint_ns):
-        return False  # it says that it runs inside of other nodes than the instance does, and what the outermost checkpoint is
+        return False  # its config claims other surrounding nodes than the instance has, and it also names the outermost checkpoint
     if wanted == scope.root_checkpoint:
         return True
     if instance.seal.fits(head, instance_rows.HEAD, instance.workflow_id, wanted):
@@ -54,10 +54,10 @@ def descends(checkpoint: str | None, wanted: str, parent: Parent) -> bool:
 
 
 class _Known:
-    """Checkpoints that are known to descend from another one, which never changes: so that nobody walks the same way twice.
+    """A cache of checkpoints that descend from another one. This never changes, so no path has to be walked twice.
 
-    An agent's state may be written by anybody, so nothing in it could say this; without it the walk back to the last command would be
-    longer with every step that is not one.
+    The cache cannot be in an agent's state, which anybody may write. Without it, the walk back to the last command would be longer with
+    each step that is not a command.
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ _known = _Known()
 
 
 def parents_of(saver: Saved, thread_id: str) -> Parent:
-    """Look parents up in a checkpointer, one at a time."""
+    """Return a function that looks up parents in a checkpointer, one at a time."""
 
     def parent(checkpoint: str) -> str | None:
         found = saver.get_tuple(looking_at(thread_id, "", checkpoint))
@@ -101,14 +101,14 @@ def parents_of(saver: Saved, thread_id: str) -> Parent:
 
 
 def _nodes(namespace: str | None) -> list[str]:
-    """The nodes of a namespace, without their tasks, which are other ones in each turn."""
+    """The nodes of a namespace, without their task ids, which change with each turn."""
     return [segment.split(":", 1)[0] for segment in (namespace or "").split("|")]
 
 
 def _long_before(checkpoint: str, wanted: str) -> bool:
-    """Whether a checkpoint is so much older than another that it cannot descend from it, so that walking on is without success.
+    """Whether a checkpoint is so much older than another one that it cannot descend from it, so that the walk can stop.
 
-    Ids hold the clock of the machine that made them, and machines disagree; a day is more than they do.
+    Ids contain the clock of the machine that created them, and the clocks of machines differ, but by less than a day.
     """
     try:
         return _time(checkpoint) + _SKEW < _time(wanted)

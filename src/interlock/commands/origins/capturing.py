@@ -111,7 +111,7 @@ class _Remembered:
         if known is not None and not known.ids <= marks.keys():
             known = None
         ids: frozenset[str] = frozenset() if known is None else known.ids
-        # Mostly nothing is new, and then the sources, which may be hundreds, are not gone through.
+        # Usually nothing is new; then do not iterate over the sources, of which there may be hundreds.
         missing = {} if len(ids) == len(marks) else {one: at for one, at in marks.items() if one not in ids}
         new = read(missing) if missing else []
         if known is None:

@@ -1,4 +1,4 @@
-"""What a proposal from outside the graph is answered with: what it came to, or who has to decide on it."""
+"""The answers to a proposal from outside the graph: its result, or the open request."""
 
 from ...checkpointing.store import ApprovalRequest, Instance
 from ...checkpointing.store import approvals as approval_rows
@@ -15,10 +15,10 @@ from ..running.engine import Engine
 
 
 def answered(outcome: Outcome | Broken) -> Result:
-    """What was carried out, denied or refused.
+    """The result of an executed, denied or refused call.
 
     Raises:
-        OutcomeUnknown: An attempt broke off, and a person has to resolve it first.
+        OutcomeUnknown: An attempt was interrupted, and a person has to resolve it first.
     """
     if isinstance(outcome, Broken):
         raise unresolved(outcome.entry)
@@ -26,14 +26,14 @@ def answered(outcome: Outcome | Broken) -> Result:
 
 
 def stored(result: JsonObject) -> Result:
-    """A result as it is on the wire."""
+    """A result in wire form."""
     found = parse_result(result)
     assert found is not None  # noqa: S101 -- our own results are results
     return found
 
 
 def pending(engine: Engine, instance: Instance, approval: ApprovalRequest) -> Pending:
-    """A request that waits for a decision."""
+    """The answer for a request that waits for a decision."""
     rule, shown = approval.rule, approval.shown
     reasons = shown.get("reasons")
     return Pending(
@@ -54,13 +54,13 @@ def pending(engine: Engine, instance: Instance, approval: ApprovalRequest) -> Pe
 
 
 def closed(engine: Engine, instance: Instance, approval: ApprovalRequest) -> Result:
-    """A request on which nothing will be carried out: the same answer each time, and nothing is written."""
+    """The answer for a closed request that will not be executed: the same each time, and nothing is written."""
     denial = turned_down(approval, engine.definition.wire_names.get(approval.tool, approval.tool))
     return error(engine, instance, approval, denial, closed_ref(approval.approval_id))
 
 
 def error(engine: Engine, instance: Instance, approval: ApprovalRequest, denial: Denial, audit_ref: AuditRef) -> Result:
-    """A denial of a proposal that is on record as a request."""
+    """The denial of a proposal that is recorded as a request."""
     details = storable(dict(denial.details))
     return ErrorResult(
         workflow_id=WorkflowId(instance.workflow_id),

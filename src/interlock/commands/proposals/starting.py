@@ -24,7 +24,7 @@ from ..running.principals import served_by
 from ..running.scope import Scope, outside_scope
 
 _OURS = "wf_"
-"""The prefix of ids that the library makes, at random or from a thread."""
+"""The prefix of ids that the library generates, at random or from a thread."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Start:
 
 
 def start(engine: Engine, given: Start) -> Steps[Instance]:
-    """Make an instance, or find the one that the same principal has made under this id.
+    """Create an instance, or find the one that the same principal has created under this id.
 
     Raises:
         InvalidInput: The data does not fit the workflow's model.
         InputError: The ID cannot be stored, or begins with `wf_`.
-        PrincipalError: It is to serve somebody whose workflow they may not run, or somebody of another tenant.
+        PrincipalError: It is to serve somebody whose workflow the principal may not run, or somebody of another tenant.
         RunError: The ID is in use by another tenant.
         ConflictError: An instance with this ID was started by somebody else or with other data.
     """

@@ -1,4 +1,4 @@
-"""Withdrawing a proposal before it is carried out: by whoever made it, or by the person whom the instance serves."""
+"""Withdraws a proposal before it is executed, by its proposer or by the person whom the instance serves."""
 
 from dataclasses import replace
 from functools import partial
@@ -31,12 +31,12 @@ class ApprovalWithdrawn(Event, name="interlock.approval.withdrawn", version=1):
 
 
 def withdraw(engine: Engine, approval_id: str, by: Principal) -> Steps[Result]:
-    """Withdraw a proposal that a person was asked about; doing it again changes nothing.
+    """Withdraw a proposal that needs a decision; a repeated call changes nothing.
 
     Raises:
-        InputError: There is no such proposal for their tenant.
-        PrincipalError: They neither made it, nor does the instance serve them.
-        ConflictError: It was carried out, rejected or voided before, or is being carried out.
+        InputError: The tenant of `by` has no such proposal.
+        PrincipalError: `by` is neither the proposer nor the person served.
+        ConflictError: It was executed, rejected or voided before, or is being executed.
     """
     approval, instance = yield from looked_up(engine, approval_id, by)
     if (refused := _why_not(approval, instance, by)) is not None:
@@ -55,7 +55,7 @@ def withdraw(engine: Engine, approval_id: str, by: Principal) -> Steps[Result]:
 def withdrawn(
     engine: Engine, connection: Connection, approval: ApprovalRequest, by: Principal
 ) -> tuple[ApprovalRequest, Instance]:
-    """Withdraw a request in this transaction, on behalf of anyone who may; gives it as it stands then, with its instance.
+    """Withdraw a request in this transaction, without a check of the principal; returns it with its instance.
 
     Raises:
         ConflictError: It can no longer be withdrawn.

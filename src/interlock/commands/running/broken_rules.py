@@ -17,15 +17,15 @@ class Asked(Protocol):
 
     @property
     def workflow_id(self) -> str:
-        """Which asked."""
+        """The id of the instance."""
 
     @property
     def state(self) -> str:
-        """Its state."""
+        """The state of the instance."""
 
     @property
     def revision(self) -> int:
-        """How often it moved."""
+        """The revision of the instance."""
 
 
 _REMEMBERED = 1024
@@ -33,12 +33,12 @@ _told: "OrderedDict[tuple[object, ...], None]" = OrderedDict()
 
 
 def tell(error: RuleError, asked: Asked, secrets: Secrets | None = None) -> None:
-    """Tell that a rule broke.
+    """Log and trace a failed rule.
 
     Args:
-        error: Its cause is what the rule raised, if it raised anything.
-        asked: What it was asked about.
-        secrets: What neither is to quote.
+        error: The error, whose cause is the exception of the rule, if it raised one.
+        asked: The subject of the rule.
+        secrets: The values to mask in the log and the trace.
     """
     cause = error.__cause__
     secrets = secrets or Secrets()
@@ -54,7 +54,7 @@ def tell(error: RuleError, asked: Asked, secrets: Secrets | None = None) -> None
 
 
 def tell_once(error: RuleError, asked: Asked) -> None:
-    """As `tell`, but not again for the same rule as long as the instance stays where it is: what may be called is asked all the time."""
+    """As `tell`, but only once per rule, state and revision, because the offered tools are computed very often."""
     key = (error.rule, type(error.__cause__), asked.workflow_id, asked.revision)
     if key in _told:
         return
@@ -65,6 +65,6 @@ def tell_once(error: RuleError, asked: Asked) -> None:
 
 
 _LONGEST = 8_000
-"""How much of a traceback a trace is told."""
+"""The maximum length of a traceback in a trace."""
 
 __all__ = ["tell", "tell_once"]

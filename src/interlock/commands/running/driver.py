@@ -299,7 +299,7 @@ def _on_own_loop(contract: ToolContract, work: Callable[[], Coroutine[Any, Any, 
 
 
 def _check_startable(contract: ToolContract) -> None:
-    """Refuse an async tool before anything is written about it, where its caller holds up the loop that it would run on."""
+    """Refuse an async tool, before anything is recorded about it, if its caller blocks the event loop on which it would run."""
     if contract.is_async and OWN_LOOP.is_here():
         raise RunError(
             f"The tool {contract.name} is async, and was called by invoke(), stream() or another synchronous method from within an async tool "

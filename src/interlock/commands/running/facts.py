@@ -1,4 +1,4 @@
-"""What a view of an instance looks up when a rule asks for it: the time, and what was carried out before."""
+"""The facts that a view of an instance looks up lazily: the time, and the executed calls."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -21,13 +21,13 @@ T = TypeVar("T")
 
 
 class StoredFacts:
-    """What the store knows of one instance.
+    """The facts about one instance in the store.
 
     Args:
         store: The store.
-        definition: The workflow, which knows its tools.
+        definition: The workflow, which has the tools.
         workflow_id: The instance.
-        at: In the transaction of this unit, or of this connection; in one of its own where neither is given.
+        at: The unit or connection whose transaction is used; None for a separate transaction.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class StoredFacts:
         self._known: dict[tuple[str, str], int] = {}
 
     def now(self) -> int:
-        """Microseconds since 1970 UTC; the same each time."""
+        """Microseconds since 1970 UTC; it does not change after the first call."""
         return self._now
 
     @cached_property
@@ -48,10 +48,10 @@ class StoredFacts:
         return self._at.now if isinstance(self._at, Unit) else self._looked(self._store.now)
 
     def carried_out(self, tool: str, arguments: Mapping[str, object]) -> int:
-        """How often a tool was carried out with these values among its arguments, what this transaction is about to write included.
+        """How often a tool was executed with these argument values, including what this transaction is about to write.
 
         Raises:
-            ContextError: The workflow has no such tool, or the tool no such argument; or the argument is sensitive, and not on record.
+            ContextError: The workflow has no such tool, or the tool no such argument; or the argument is sensitive, so it is not recorded.
         """
         contract = self._definition.contracts.get(tool)
         if contract is None:
@@ -82,7 +82,7 @@ class StoredFacts:
 
 
 def wanted_of(contract: ToolContract, arguments: Mapping[str, object]) -> JsonObject:
-    """Values of a tool's arguments as its ledger has them, by their names on the wire.
+    """Argument values in the form of the ledger, by their names on the wire.
 
     Raises:
         ContextError: The tool has no such argument, or it is sensitive.
@@ -104,12 +104,12 @@ def wanted_of(contract: ToolContract, arguments: Mapping[str, object]) -> JsonOb
 
 
 def has(arguments: JsonObject, wanted: JsonObject) -> bool:
-    """Whether arguments have all of these values as the ledger writes them, 1 for 1.0; an argument that is not there counts as null."""
+    """Whether arguments have all of these values in the ledger's form, where 1.0 is 1; a missing argument counts as null."""
     return all(same_json(arguments.get(name), value) for name, value in wanted.items())
 
 
 def asked_apart(definition: Definition, work: Callable[[], T]) -> Steps[T]:
-    """Ask the rules of a workflow away from the event loop, where one of them may look something up."""
+    """Evaluate rules of a workflow outside the event loop if one of them may query the database."""
     if not definition.looks_up:
         return work()
     done: T = yield Look(work)

@@ -1,7 +1,7 @@
-"""The event that leaves when somebody is needed: a decision is asked for or passed on, an outcome is not known, a time is over.
+"""The event `interlock.somebody.needed`: a decision is requested or reassigned, an outcome is unknown, a deadline passed.
 
-It leaves through the outbox, in the transaction that makes it so, where the workflow says `notify=True`. It says who and what is meant, and
-nothing of the arguments or the data: it goes to places that have no business with those.
+With `notify=True`, it is emitted through the outbox, in the transaction of its cause. It contains the reason and the people, but no
+arguments or data, because its consumers may not be allowed to see those.
 """
 
 import datetime as dt
@@ -17,39 +17,39 @@ from .engine import Engine
 
 Reason = Literal["approval", "escalated", "reassigned", "reminder", "unknown", "overdue", "left_over", "budget"]
 _REPEATED = frozenset({"reassigned", "reminder"})
-"""What can happen more than once to a request within one deadline."""
+"""The reasons that can occur more than once for a request within one deadline."""
 
 
 class SomebodyNeeded(Event, name="interlock.somebody.needed", version=1):
-    """A workflow instance needs a person: to decide, to find out what became of an attempt, or to see why a time ran out."""
+    """A workflow instance needs a person: to decide, to resolve an attempt, or to handle a missed deadline."""
 
     reason: Reason
-    """A decision is asked for (`approval`), others are asked now (`escalated`, `reassigned`), a decision still waits (`reminder`), an attempt
-    broke off (`unknown`), nobody decided, or nothing came, in time (`overdue`), a cancel could not undo everything (`left_over`), or a run stopped
-    at a spent budget that somebody may raise (`budget`).
+    """A decision is requested (`approval`), other people are asked now (`escalated`, `reassigned`), a decision is still open (`reminder`), an
+    attempt was interrupted (`unknown`), a deadline passed (`overdue`), a cancel could not undo everything (`left_over`), or a run stopped at
+    a spent budget that somebody can raise (`budget`).
     """
     state: str
     tool: str | None = None
     approval_id: str | None = None
     idempotency_key: str | None = None
-    """Of the attempt whose outcome is not known."""
+    """The idempotency key of the attempt of unknown outcome."""
     budget: str | None = None
-    """The budget that is spent."""
+    """The spent budget."""
     role: str | None = None
-    """Who is asked: a role; None where the person served confirms, or where the rule names nobody in particular."""
+    """The role that is asked; None if the person served confirms, or if the rule names no role."""
     people: tuple[str, ...] = ()
     """The people who are asked by name."""
     delegates: tuple[str, ...] = ()
-    """Those who may decide for some of them now, by the delegations that they made."""
+    """The current delegates of these people."""
     confirmed_by: str | None = None
-    """The person served, where they are the one who is asked."""
+    """The person served, if that person has to confirm."""
     requested_by: str | None = None
     deadline: dt.datetime | None = None
-    """Until when it can be decided; for `overdue`, when the time was over."""
+    """The deadline of the decision; for `overdue`, the deadline that passed."""
 
 
 def asked(engine: Engine, unit: Unit, approval: ApprovalRequest, reason: Reason) -> None:
-    """Say that an approval needs somebody: it is asked for, passed to another role, or was not decided in time."""
+    """Emit the event for an approval: it was requested, escalated or reassigned, or was not decided in time."""
     if not engine.definition.notify:
         return
     rule = approval.rule
@@ -74,12 +74,12 @@ def asked(engine: Engine, unit: Unit, approval: ApprovalRequest, reason: Reason)
 
 
 def named_in(rule: Approval) -> frozenset[str]:
-    """The ids of the people whom a rule asks by name."""
+    """The ids of the people whom a rule names."""
     return rule.by if isinstance(rule.by, frozenset) else frozenset()
 
 
 def broke_off(engine: Engine, unit: Unit, entry: LedgerEntry, requester: Principal) -> None:
-    """Say that nobody knows what became of an attempt."""
+    """Emit the event for an attempt of unknown outcome."""
     event = SomebodyNeeded(
         reason="unknown",
         state=unit.instance.state,
@@ -91,28 +91,28 @@ def broke_off(engine: Engine, unit: Unit, entry: LedgerEntry, requester: Princip
 
 
 def timed_out(engine: Engine, unit: Unit, wait: Wait, by: Principal) -> None:
-    """Say that a wait ended by its deadline."""
+    """Emit the event for a wait that its deadline ended."""
     event = SomebodyNeeded(reason="overdue", state=wait.state, deadline=_moment(wait.due_at))
     _emit(engine, unit, event, (wait.wait_id,), by)
 
 
 def left_over(engine: Engine, unit: Unit, by: Principal) -> None:
-    """Say that a cancel left something for a person."""
+    """Emit the event for a cancel that left calls for a person."""
     _emit(engine, unit, SomebodyNeeded(reason="left_over", state=unit.instance.state), (), by)
 
 
 def budget_spent(  # noqa: PLR0917 -- one sentence
     engine: Engine, unit: Unit, budget: str, role: str, by: Principal, stop: str
 ) -> None:
-    """Say that a run stopped at a budget which somebody may raise.
+    """Emit the event for a run that stopped at a budget that somebody can raise.
 
     Args:
         engine: The workflow.
         unit: The instance, in a write transaction.
-        budget: Its name.
-        role: Who may raise it.
-        by: Whose turn it is.
-        stop: The record of the stop, of which it is told once.
+        budget: The name of the budget.
+        role: The role that can raise it.
+        by: The principal of the turn.
+        stop: The id of the stop's record, so that the event is emitted once per stop.
     """
     event = SomebodyNeeded(reason="budget", state=unit.instance.state, budget=budget, role=role, requested_by=by.id)
     _emit(engine, unit, event, (stop,), by)

@@ -103,7 +103,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class Startable:
-    """Check that a tool can run here, before anything is written about it."""
+    """Check that a tool can run here, before anything is recorded about it."""
 
     contract: ToolContract
 

@@ -31,8 +31,8 @@ def principal_of(configurable: Mapping[str, Any], context: object) -> Principal:
     """The principal of a run.
 
     Args:
-        configurable: Of the run's config.
-        context: The run's context. It does not count on LangGraph's server.
+        configurable: The `configurable` of the run's config.
+        context: The run's context. It is ignored on LangGraph's server.
 
     Raises:
         PrincipalError: Neither names a usable principal.
@@ -123,14 +123,14 @@ def served_by(given: object, principal: Principal) -> str | None:
 
 
 def server_principal(user: object) -> Principal:
-    """The principal that a user of LangGraph's server is.
+    """The principal for a user of LangGraph's server.
 
     Args:
-        user: What the server's `@auth.authenticate` handler gave, as an object or a mapping: `identity` is the principal's id,
-            `permissions` are its roles, and `tenant`, where the handler gives one, is its tenant.
+        user: The result of the server's `@auth.authenticate` handler, an object or a mapping: `identity` is the principal's id,
+            `permissions` are its roles, and `tenant`, if present, is its tenant.
 
     Raises:
-        PrincipalError: It has no identity.
+        PrincipalError: The user has no identity.
     """
     identity = _part(user, "identity")
     if not isinstance(identity, str) or not identity:

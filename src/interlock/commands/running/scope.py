@@ -1,4 +1,4 @@
-"""Where a node runs: which instance, which thread, for whom, and from which checkpoint. Read off LangGraph's config in one place."""
+"""The scope of a node's run: instance, thread, principal and checkpoint. All of it is read from LangGraph's config here."""
 
 import asyncio
 import functools
@@ -25,31 +25,31 @@ CHECKPOINT_NS = "checkpoint_ns"
 THREAD_ID = "thread_id"
 WORKFLOW_ID = "workflow_id"
 INPUT_KEY = "input_key"
-"""Ours: under which key an input is taken, once."""
+"""Interlock's own key in `configurable` for an idempotent input."""
 SCRATCHPAD = "__pregel_scratchpad"
 _TASK_ID = "__pregel_task_id"
 _SEND = "__pregel_send"
 RESUMING = "__pregel_resuming"
 _PREGEL = "__pregel_"
 _PLAIN = frozenset({DURABILITY, "__pregel_strict_resume", "__pregel_stream_messages_v2"})
-"""Of LangGraph's own keys those that hold plain values also in the config of an outermost run."""
+"""Those of LangGraph's own keys that have plain values also in the config of an outermost run."""
 
 
 def is_nested(configurable: Mapping[str, Any]) -> bool:
-    """Whether a graph runs inside another one, whose answers come through the parent.
+    """Whether a graph runs inside another one, so that its answers come through the parent.
 
-    A task's id alone proves nothing, for a client's request can hold one; what the parent takes writes with is a function.
+    A task id proves nothing, because a client's request can contain one; the parent's writer for the task is a function.
     """
     return _TASK_ID in configurable and callable(configurable.get(_SEND))
 
 
 def is_resumed_by_parent(configurable: Mapping[str, Any]) -> bool:
-    """Whether a graph runs inside another one that is being resumed: LangGraph then uses no input that comes with it."""
+    """Whether a graph runs inside another one that is being resumed; LangGraph then ignores its input."""
     return is_nested(configurable) and bool(configurable.get(RESUMING))
 
 
 def forged_keys(configurable: Mapping[str, Any]) -> list[str]:
-    """Keys with which plain data passes itself off as what LangGraph hands to a graph inside another one."""
+    """The keys under which plain data poses as internal values that LangGraph passes to a graph inside another one."""
     if is_nested(configurable):
         return []
     return sorted(
@@ -63,56 +63,56 @@ def forged_keys(configurable: Mapping[str, Any]) -> list[str]:
 
 
 def segments_of(configurable: Mapping[str, Any]) -> list[str]:
-    """The nodes, with their tasks, that a graph is embedded in, as its run begins; LangGraph runs an outermost graph in none."""
+    """The nodes, with their tasks, in which a graph is embedded at the start of its run; empty for an outermost graph."""
     namespace = str(configurable.get(CHECKPOINT_NS) or "")
     return namespace.split("|") if namespace and is_nested(configurable) else []
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Where a node runs."""
+    """The scope of a node's run."""
 
     workflow_id: str
     thread_id: str | None
     namespace: str
-    """Checkpoint namespace of the workflow's graph; empty where it is not embedded."""
+    """The checkpoint namespace of the workflow's graph; empty if it is not embedded."""
     task_key: str
-    """Unique to this task of this checkpoint, and the same when it is run again after a crash or an interrupt."""
+    """Unique for this task of this checkpoint, and the same when the task runs again after a crash or an interrupt."""
     principal: Principal
-    """Who runs it: the requester, or on a resume the approver."""
+    """The principal of the run: the requester, or on a resume the approver."""
     served: str | None
-    """The id of the person whom an instance that begins here is to serve, where the application says so."""
+    """The id of the person whom a new instance is to serve, if the application names one."""
     root_checkpoint: str | None
-    """The checkpoint of the outermost graph that this step runs on."""
+    """The checkpoint of the outermost graph on which this step runs."""
     own_checkpoint: str | None
-    """The checkpoint of the workflow's own graph; the root's where it is not embedded."""
+    """The checkpoint of the workflow's own graph; the outermost one if it is not embedded."""
     durability: str
     checkpointer: Saved | None
     config: RunnableConfig
     is_named: bool = True
-    """Whether anybody was named who acts, if only as nobody in particular; otherwise it is the application."""
+    """Whether a principal was named, even an anonymous one; otherwise the application acts."""
 
     @property
     def is_resuming(self) -> bool:
-        """Whether the run continues one that was interrupted; otherwise it begins with an input."""
+        """Whether the run resumes an interrupted one; otherwise it starts with an input."""
         return bool(self.config.get("configurable", {}).get(RESUMING))
 
     def emit(self, event: Mapping[str, Any]) -> None:
-        """Send a typed event to anyone who streams in the mode `custom`."""
+        """Send a typed event to consumers of the stream mode `custom`."""
         runtime = self.config.get("configurable", {}).get(RUNTIME)
         if runtime is not None:
             runtime.stream_writer(dict(event))
 
 
 def scope_of(config: RunnableConfig, workflow: str, loop: asyncio.AbstractEventLoop | None = None) -> Scope:
-    """Read where a node of the named workflow runs.
+    """Read the scope of a node of the named workflow.
 
     Args:
         loop: The event loop of an asynchronous run.
 
     Raises:
         MissingThreadId: The config names neither a thread nor a workflow instance.
-        PrincipalError: The run's context does not say who acts.
+        PrincipalError: The run's context names no usable principal.
     """
     configurable = config.get("configurable", {})
     task_key = str(configurable.get(CHECKPOINT_NS, ""))
@@ -128,7 +128,7 @@ def scope_of(config: RunnableConfig, workflow: str, loop: asyncio.AbstractEventL
         task_key=task_key,
         principal=principal_of(configurable, context),
         served=served_of(configurable, context),
-        # Without a checkpointer these are kept nowhere, and no later run can follow them.
+        # Without a checkpointer, these checkpoints are not stored, and no later run can follow them.
         root_checkpoint=roots.get("") if isinstance(saver, BaseCheckpointSaver) else None,
         own_checkpoint=roots.get("|".join(segments)),
         durability=str(configurable.get(DURABILITY) or "async"),
@@ -145,7 +145,7 @@ def _saved(saver: object, loop: asyncio.AbstractEventLoop | None) -> Saved | Non
 
 
 def outside_scope(workflow_id: str, principal: Principal) -> Scope:
-    """The scope of something that is done to an instance from outside its graph."""
+    """The scope of an operation on an instance from outside its graph."""
     return Scope(
         workflow_id=workflow_id,
         thread_id=None,
@@ -162,13 +162,13 @@ def outside_scope(workflow_id: str, principal: Principal) -> Scope:
 
 
 def workflow_id_of(configurable: Mapping[str, Any], workflow: str, segments: list[str] | None = None) -> str:
-    """The instance that a config means: as it says, or by workflow, thread and the nodes that the graph is embedded in.
+    """The instance of a config: the named one, or the one of workflow, thread and the nodes in which the graph is embedded.
 
-    Task ids are left out of the namespace, so that the instance stays the same over the turns of its thread.
+    Task ids are left out of the namespace, so that the instance is the same in all turns of its thread.
 
     Raises:
-        MissingThreadId: It names neither.
-        InputError: The `workflow_id` that it gives cannot be stored as it is.
+        MissingThreadId: The config names neither.
+        InputError: The given `workflow_id` cannot be stored unchanged.
     """
     given = configurable.get(WORKFLOW_ID)
     if given is not None:
@@ -184,5 +184,5 @@ def workflow_id_of(configurable: Mapping[str, Any], workflow: str, segments: lis
 
 @functools.lru_cache(maxsize=4096)
 def _instance_on(workflow: str, thread: str, nodes: tuple[str, ...]) -> str:
-    """The id of the instance on a thread: asked for several times in each step."""
+    """The id of the instance on a thread; cached, because each step needs it several times."""
     return derive("wf", workflow, thread, [*nodes])

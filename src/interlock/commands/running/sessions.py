@@ -25,7 +25,7 @@ class SyncSession:
         self.session: Session | None = None
 
     def open(self) -> "Session":
-        """The one of this attempt."""
+        """The session of this attempt."""
         if self.session is None:
             from sqlalchemy.orm import Session  # noqa: PLC0415 -- see above
 
@@ -36,7 +36,7 @@ class SyncSession:
         return self.session
 
     def close(self) -> None:
-        """End the session; the transaction is its owner's again."""
+        """Close the session; its owner can use the transaction again."""
         if self.session is not None:
             if self._guarded:
                 unguard(self._connection())
@@ -52,7 +52,7 @@ class AsynchronousSession:
         self.session: AsyncSession | None = None
 
     def open(self) -> "AsyncSession":
-        """The one of this attempt."""
+        """The session of this attempt."""
         if self.session is None:
             from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- see above
 
@@ -63,7 +63,7 @@ class AsynchronousSession:
         return self.session
 
     async def close(self) -> None:
-        """End the session; the transaction is its owner's again."""
+        """Close the session; its owner can use the transaction again."""
         if self.session is not None:
             if self._guarded:
                 unguard(self._connection().sync_connection)  # type: ignore[arg-type]  # as above

@@ -92,7 +92,7 @@ def timed(attempt: Attempt) -> Any:
 
 
 def _limited(contract: ToolContract, body: Callable[[], Any]) -> Any:
-    """Run a body in this thread without a timeout, else in a thread of its own that is abandoned on timeout."""
+    """Run a body in this thread without a timeout, else in its own thread, which is abandoned on timeout."""
     if contract.timeout is None:
         return body()
     answer: Future[Any] = Future()

@@ -75,15 +75,15 @@ class _Found:
 
 
 def take_in(engine: Engine, envelope: EventEnvelope, connection: Connection | None = None) -> Delivery:
-    """Take an event in, once; what it raises is written into the inbox beside it.
+    """Receive an event once; an error of its processing is stored with it in the inbox.
 
     Args:
         engine: The workflow.
         envelope: The event.
-        connection: The caller's transaction; one of its own where none is given.
+        connection: The caller's transaction; None for a separate one.
 
     Raises:
-        StoreError: The database could not do it; nothing was kept, and the event is to come again.
+        StoreError: The database failed; nothing was stored, and the event has to be delivered again.
     """
     return _attempt(engine, envelope, None, connection)
 
@@ -159,7 +159,7 @@ def _deliver(engine: Engine, connection: Connection, envelope: EventEnvelope, kn
     now = engine.store.now(connection)
     name = engine.definition.name
     event = known or _event(engine, envelope, now)
-    # First, so that of two deliveries of one event the second waits here until the first has committed.
+    # Inserted first, so that the second of two deliveries of one event waits here until the first has committed.
     if known is None and not inbox_rows.insert(connection, event):
         return Delivery(envelope.event_id, name, DeliveryStatus.DUPLICATE)
     rules = {rule.state: rule for rule in engine.definition.waits.values() if envelope.event_name in rule.roles}

@@ -20,7 +20,7 @@ Fill = Callable[[ToolContext], Any]
 
 
 class Source(StrEnum):
-    """Where the value of a parameter comes from."""
+    """The source of a parameter's value."""
 
     CALL_ID = "the id of the call"
     STATE = "the state of a graph"

@@ -18,7 +18,7 @@ _READ = "__pregel_read"
 
 @contextlib.contextmanager
 def inside(runtime: Any) -> Iterator[None]:
-    """Give the tools that run in this block the `ToolRuntime` of an agent, with the agent's state."""
+    """Provide the tools that run in this block with the `ToolRuntime` of an agent, with the agent's state."""
     token = _GIVEN.set(runtime)
     try:
         yield

@@ -20,7 +20,7 @@ _BELIEVED = frozenset({MarkKind.ID, MarkKind.OWN})
 _inputs: WeakKeyDictionary[ToolContract, tuple[MarkedField, ...]] = WeakKeyDictionary()
 _outputs: WeakKeyDictionary[ToolContract, tuple[MarkedField, ...]] = WeakKeyDictionary()
 _written: WeakKeyDictionary[TypeAdapter[Any], tuple[MarkedField, ...]] = WeakKeyDictionary()
-"""What tools that return the same model share."""
+"""The common part of tools that return the same model."""
 
 
 class _OfWhatModelsSend(GenerateJsonSchema):

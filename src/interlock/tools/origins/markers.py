@@ -21,7 +21,7 @@ _shown: ContextVar[bool] = ContextVar("interlock_markers_shown", default=False)
 
 
 class MarkKind(StrEnum):
-    """What a marker says."""
+    """The meaning of a marker."""
 
     ID = "id"
     """The value names a record of some kind, and is given by the application alone."""
@@ -30,11 +30,11 @@ class MarkKind(StrEnum):
     OUTSIDE = "outside"
     """Somebody outside can write the value, whatever its type."""
     LABEL = "label"
-    """What people call the record; it says which record is meant, and is not trusted as a value."""
+    """The label of a record, by which people name it; its value is not trusted."""
     REACHES = "reaches"
-    """Of an argument: it decides whom or what the call reaches."""
+    """An argument that determines the recipient or target of the call."""
     CONTENT = "content"
-    """Of an argument: text that goes along."""
+    """An argument whose text is passed on."""
 
 
 _OF_OUTPUTS = frozenset({MarkKind.ID, MarkKind.OWN, MarkKind.OUTSIDE, MarkKind.LABEL})
@@ -126,7 +126,7 @@ Own = Mark(MarkKind.OWN)
 Outside = Mark(MarkKind.OUTSIDE)
 """Somebody outside can write the value, whatever its type."""
 Label = Mark(MarkKind.LABEL)
-"""What people call the record. It says which record a person means, and is not trusted as a value."""
+"""The label of a record, by which people name it. It identifies the record, and is not trusted as a value."""
 Reaches = Mark(MarkKind.REACHES)
 """The argument decides whom or what the call reaches: a recipient, an account, an address."""
 Content = Mark(MarkKind.CONTENT)

@@ -29,9 +29,9 @@ class FieldOfOthers:
     """One argument that a model neither is offered nor can give."""
 
     name: str
-    """As on the wire."""
+    """The name on the wire."""
     parameter: str
-    """As in Python."""
+    """The name in Python."""
     schema: JsonObject
     """The JSON Schema of its values."""
 
@@ -41,12 +41,12 @@ class DecisionField(FieldOfOthers):
     """One argument that the one who decides fills in."""
 
     asks: str
-    """What they are asked; empty where nothing was said."""
+    """The question for the approver; empty if there is none."""
     is_required: bool
     """Whether nobody can agree without it."""
 
     def to_json(self) -> JsonObject:
-        """The field as it is shown beside a request."""
+        """The field as shown with a request."""
         return {"name": self.name, "asks": self.asks, "required": self.is_required, "schema": self.schema}
 
 
@@ -106,7 +106,7 @@ def fields_in(
 
 
 def schemas_of(model: type[BaseModel], names: Iterable[str]) -> dict[str, JsonObject]:
-    """The JSON Schema of each of these fields by itself, by its name in Python."""
+    """The JSON Schema of each of these fields, by its name in Python."""
     keys, schema = wire_keys(model), input_schema(model)
     properties: Any = schema["properties"]
     definitions = {"$defs": schema["$defs"]} if "$defs" in schema else {}

@@ -16,7 +16,7 @@ from .shapes import as_written
 
 _DEEPEST = 200
 _UTC = frozenset({"UTC", "Etc/UTC", "tzutc()"})
-"""How libraries write the zone that is an offset by any name."""
+"""The names under which libraries write a fixed offset as a zone."""
 
 
 def same(one: Any, other: Any, depth: int = _DEEPEST) -> bool:

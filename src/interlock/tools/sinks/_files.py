@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: under another name in the same folder, and renamed once everything is in them."""
+"""Writes files atomically: to another name in the same folder, and renamed once they are complete."""
 
 import contextlib
 import errno
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 _DEVICES = ("/dev/", "/proc/")
-"""What is below these is somebody's stream, also where it leads to a file at the moment (`/dev/stdout`)."""
+"""Paths below these are the streams of another process, even if they refer to a file (`/dev/stdout`)."""
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ _LEFT_OUT = object()
 
 @dataclass(frozen=True)
 class PrincipalClaims:
-    """Which claims of a token say who somebody is. A claim that is there and says nothing usable is refused, and never read as something else.
+    """The names of the claims that identify a principal. A claim that is present but unusable is refused, and never replaced by another value.
 
     A name with dots reaches into objects, such as `realm_access.roles`, unless there is a claim of that whole name.
     """

@@ -108,7 +108,7 @@ def test_a_conversation_is_sent_alike_however_much_of_it_is_seen_at_once(message
 
 @given(MESSAGES)
 def test_what_is_plain_to_see_is_what_the_whole_look_finds(messages: list[BaseMessage]) -> None:
-    if conversation._stand_in_order(messages):
+    if conversation._are_in_order(messages):
         assert pair(messages).is_in_order
         assert put_in_order(messages) is None
 

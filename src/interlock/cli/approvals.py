@@ -218,7 +218,7 @@ def reassign(
     """Give an open request to other people: who may decide on it, or has the role of its rule's `reassign`, may do that."""
     by = principal_of(who, role, tenant)
     after = _changed(app, db, lambda on: on.reassign(approval, to, by=by, reason=reason), as_json=as_json)
-    _told(after, f"{after.tool} ({approval}) is for {line(after.rule.who)} to decide.", as_json=as_json)
+    _print_result(after, f"{after.tool} ({approval}) is for {line(after.rule.who)} to decide.", as_json=as_json)
 
 
 @topic.command()
@@ -235,7 +235,9 @@ def remind(
     """Remind those who are asked that a request waits."""
     by = principal_of(who, role, tenant)
     after = _changed(app, db, lambda on: on.remind(approval, by=by), as_json=as_json)
-    _told(after, f"{line(after.rule.who)}: {after.tool} ({approval}) waits. The reminder is recorded.", as_json=as_json)
+    _print_result(
+        after, f"{line(after.rule.who)}: {after.tool} ({approval}) waits. The reminder is recorded.", as_json=as_json
+    )
 
 
 @topic.command()
@@ -298,7 +300,7 @@ def _changed(
         return change(graph.instances)
 
 
-def _told(after: ApprovalRequest, text: str, *, as_json: bool) -> None:
+def _print_result(after: ApprovalRequest, text: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"ok": True, **_row(after)})
     else:

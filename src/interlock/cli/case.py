@@ -125,7 +125,7 @@ def _print(one: Explanation, options: Mapping[str, list[str]]) -> None:
         print_lines(denied.reason, indent=2)
     _head("so far")
     for happened in one.so_far:
-        _pair(_time(happened.at)[5:19], f"{_what(happened)}", 14)
+        _pair(_time(happened.at)[5:19], f"{_summary(happened)}", 14)
     _head("if nobody acts")
     for said in one.if_nobody_acts:
         print_lines(said, indent=2)
@@ -194,7 +194,7 @@ def _pair(name: str, value: str, label: int) -> None:
     print_pair(name, value, indent=2, label=label)
 
 
-def _what(happened: Any) -> str:
+def _summary(happened: Any) -> str:
     tool = f" {happened.tool}" if happened.tool else ""
     what = f": {happened.what}" if happened.what else ""
     return f"{line(happened.by)}, {happened.kind.replace('_', ' ')}{tool}{what}"

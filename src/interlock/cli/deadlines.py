@@ -77,7 +77,7 @@ def _print(done: Tick, *, as_json: bool, quiet: bool) -> None:
         out.print(f"{workflow_id} resumed")
     for failure in done.failed:
         print_lines(
-            f"{failure.workflow_id} could not be taken up ({failure.kind} {line(failure.id)}): {_why(failure.error)}"
+            f"{failure.workflow_id} could not be taken up ({failure.kind} {line(failure.id)}): {_reason(failure.error)}"
         )
         print_lines(f"The log has the whole error. {_again(failure)}", indent=2, style="dim")
     if not quiet and not (
@@ -86,7 +86,7 @@ def _print(done: Tick, *, as_json: bool, quiet: bool) -> None:
         out.print("Nothing is overdue or settled.", style="dim")
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return short(error.message if isinstance(error, InterlockError) else described(error), 300)
 
 
@@ -119,7 +119,7 @@ def _json(done: Tick) -> JsonObject:
                 "kind": one.kind,
                 "id": one.id,
                 "workflowId": one.workflow_id,
-                "error": _why(one.error),
+                "error": _reason(one.error),
                 "retryAt": one.retry_at,
             }
             for one in done.failed

@@ -198,7 +198,7 @@ def _database(db: str | None) -> Iterator[Finding]:
     if not db:
         yield Finding("database", Health.OFF, "none was named", "Pass --db, or set INTERLOCK_DB.")
         return
-    yield _told("database", lambda: _database_told(db))
+    yield _finding("database", lambda: _database_told(db))
     yield from _connections(db)
 
 
@@ -273,7 +273,7 @@ def _broker(bus: str | None) -> Iterator[Finding]:
     yield Finding("broker", Health.GOOD, f"{where} answers")
 
 
-def _told(what: str, check: Callable[[], Finding]) -> Finding:
+def _finding(what: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
     except InterlockError as error:

@@ -85,7 +85,7 @@ class RunOnce:
         if job.input_id is not None:
             input_id = job.input_id
             given = yield from in_store(lambda connection: inputs.load(connection, input_id), write=False)
-            if given is None and not (yield from in_store(lambda connection: _is_there(connection, job), write=False)):
+            if given is None and not (yield from in_store(lambda connection: _exists(connection, job), write=False)):
                 return Done("the input was erased")
         try:
             output = yield from _run(runner, job, given)
@@ -96,7 +96,7 @@ class RunOnce:
             output = yield from _run(runner, job, None)
         if given is not None and self._forgets:
             yield from in_store(lambda connection: inputs.delete(connection, input_id))
-        return _came_to(output)
+        return _outcome_of_run(output)
 
     def _runner(self, graph: CompiledWorkflow, job: Job) -> Any:
         if not job.inside:
@@ -144,7 +144,7 @@ def _run(runner: Any, job: Job, given: inputs.Given | None) -> Steps[Any]:
     )
 
 
-def _is_there(connection: Connection, job: Job) -> bool:
+def _exists(connection: Connection, job: Job) -> bool:
     """Whether the instance exists: if so, an earlier attempt took a missing input; otherwise the input was erased."""
     workflow_id = job.workflow_id or workflow_id_of({"thread_id": job.thread_id}, job.workflow)
     return instance_rows.load(connection, workflow_id) is not None
@@ -162,7 +162,7 @@ def _config(job: Job, given: inputs.Given | None) -> RunnableConfig:
     return {"configurable": configurable}
 
 
-def _came_to(output: Any) -> Outcome:
+def _outcome_of_run(output: Any) -> Outcome:
     shown = output.get("__interrupt__", ()) if isinstance(output, Mapping) else ()
     for interrupt in shown:
         if isinstance(interrupt.value, Mapping) and interrupt.value.get("type") == OUTCOME_UNKNOWN:

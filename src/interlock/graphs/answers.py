@@ -15,7 +15,7 @@ from ..checkpointing.store import ApprovalRequest, LedgerEntry
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import ledger as ledger_rows
 from ..commands.approvals.decisions import Declined, decide, may_see, record_refused, unknown_approval
-from ..commands.approvals.payload import is_what_was_shown, not_what_was_shown
+from ..commands.approvals.payload import forged_content, matches_shown
 from ..commands.execution.audit_payloads import interrupted
 from ..commands.execution.resolution import parse_resolution, resolve
 from ..commands.running.access import Access, meant, ownership_of, why_not_resolve
@@ -158,9 +158,9 @@ class Answers:
                 if (
                     entry is not None
                     and entry.attempt == shown["attempt"]
-                    and not _is_what_broke_off(shown, entry, engine.definition.contracts.get(entry.tool))
+                    and not _is_recorded_attempt(shown, entry, engine.definition.contracts.get(entry.tool))
                 ):
-                    tampered = _not_what_broke_off(entry.tool)
+                    tampered = _forged_attempt(entry.tool)
                     record_refused(engine, connection, entry.workflow_id, by=self.principal, error=tampered)
                 else:
                     resolve(engine, connection, *about, resolution, by=self.principal)
@@ -254,8 +254,8 @@ class Answers:
         approval = approval_rows.load_by_id(connection, approval_id)
         if approval is None:
             return Declined(unknown_approval(approval_id))
-        if not is_what_was_shown(self.graph.engine, approval, shown):
-            error = not_what_was_shown(approval)
+        if not matches_shown(self.graph.engine, approval, shown):
+            error = forged_content(approval)
             record_refused(self.graph.engine, connection, approval.workflow_id, by=self.principal, error=error)
             return Declined(error)
         scope = outside_scope(approval.workflow_id, self.principal)
@@ -286,13 +286,13 @@ def _refuse_nameless(shown: Mapping[str, Any]) -> None:
         raise InvalidResume(nameless(shown["tool"], shown["approvalId"]), details={"waiting": [shown["approvalId"]]})
 
 
-def _is_what_broke_off(shown: Mapping[str, Any], entry: LedgerEntry, contract: ToolContract | None) -> bool:
+def _is_recorded_attempt(shown: Mapping[str, Any], entry: LedgerEntry, contract: ToolContract | None) -> bool:
     """Whether the attempt that the thread shows is the one in the ledger, with the same advice to the person."""
     said = [None] if contract is None else [None, interrupted(contract)]
     return any(same_json(shown, unknown_payload(entry, advice)) for advice in said)
 
 
-def _not_what_broke_off(tool: str) -> InvalidResume:
+def _forged_attempt(tool: str) -> InvalidResume:
     return InvalidResume(
         f"What the thread shows of the attempt of {tool} is not what the ledger has of it: its checkpoint was changed. Nothing was resolved. Find out who can write the "
         "checkpoints; then resume the thread, which shows what was interrupted, and answer that."

@@ -87,12 +87,12 @@ class Turn:
         if not is_kept(self.engine.definition, self.principal):
             return
         # What a parent graph hands in may be a summary that its own model wrote.
-        texts = self._said_around() if is_nested(self.configurable) else texts_of(messages)
+        texts = self._texts_around() if is_nested(self.configurable) else texts_of(messages)
         if texts:
             with self.engine.store.write() as connection:
                 keep_words(self.engine, connection, self.entered.workflow_id, self.principal, texts)
 
-    def _said_around(self) -> list[str]:
+    def _texts_around(self) -> list[str]:
         """The texts in the input of the outermost run; none if its checkpoint is not stored in time."""
         if self.configurable.get(DURABILITY) == "exit":
             return []

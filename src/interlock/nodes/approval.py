@@ -14,8 +14,8 @@ from ..checkpointing.store import approvals as approval_rows
 from ..commands.approvals.chat_question import noted_in_chat
 from ..commands.approvals.deadlines import take
 from ..commands.approvals.decisions import Declined, decide, record_refused
-from ..commands.approvals.payload import is_what_was_shown, masked, not_what_was_shown, noted, payload
-from ..commands.approvals.requesting import Asked, Overdue, Requests, Stands, lets_pass
+from ..commands.approvals.payload import forged_content, masked, matches_shown, noted, payload
+from ..commands.approvals.requesting import Asked, Overdue, Requests, Stands, may_execute
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.running.checkpoint_lookup import looking_at
 from ..commands.running.engine import Engine
@@ -64,7 +64,7 @@ class ApprovalNode(WorkflowNode):
             if self.looks_first and scope.is_resuming and (yield Look(partial(self._may_pass, proposal, scope))):
                 stands: Any = None
                 break
-            looked = partial(self._looked_at, commands=commands, proposal=proposal, scope=scope)
+            looked = partial(self._status_of, commands=commands, proposal=proposal, scope=scope)
             stands = yield from commands.recording(proposal, in_store(looked))
             if isinstance(stands, tuple):
                 proposal, stands = stands
@@ -107,7 +107,7 @@ class ApprovalNode(WorkflowNode):
     def _may_pass(self, proposal: Proposal, scope: Scope) -> bool:
         """Whether a decision allows the proposal to pass; the execution checks it again, under the instance's lock."""
         approval = approval_rows.look_up(self.engine.store.database, scope.workflow_id, proposal.key)
-        return approval is not None and lets_pass(approval)
+        return approval is not None and may_execute(approval)
 
     def check_answerable(self, waiting: ApprovalRequest) -> None:
         """Refuse to wait if the run could never be resumed. A workflow's own graph always has a checkpointer."""
@@ -143,7 +143,7 @@ class ApprovalNode(WorkflowNode):
                     "its id: Command(resume={id: answer, ...})."
                 )
             if refused is None and tampered:
-                refused = not_what_was_shown(waiting)
+                refused = forged_content(waiting)
             if refused is None and _changed(waiting):
                 approval_rows.update(connection, waiting, _as_asked(waiting))
                 refused = InvalidResume(
@@ -165,10 +165,10 @@ class ApprovalNode(WorkflowNode):
 
     def _is_shown(self, shown: list[Any], waiting: ApprovalRequest) -> bool:
         """Whether the checkpoints show the current request to the person; a checkpoint that shows nothing of the task counts as correct."""
-        ours = [is_what_was_shown(self.engine, waiting, one) for one in shown if _is_about(one, waiting)]
+        ours = [matches_shown(self.engine, waiting, one) for one in shown if _is_about(one, waiting)]
         return not shown or (bool(ours) and all(ours))
 
-    def _looked_at(
+    def _status_of(
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
     ) -> tuple[Proposal, Stands]:
         """The status of a proposal, and the proposal as the recorded request identifies it."""

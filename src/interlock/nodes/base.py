@@ -64,7 +64,7 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
                 yield InStore(lambda connection: self._record_stale(connection, value, scope, stale))
                 raise
             if watch is not None:
-                watch.came_of(command)
+                watch.record_result(command)
             return command
 
     def _record_stale(self, connection: Connection, value: Any, scope: Scope, error: StaleCheckpoint) -> None:

@@ -96,14 +96,14 @@ def unanswered(messages: Sequence[BaseMessage]) -> tuple[int, list[int]] | None:
 
 def put_in_order(messages: Sequence[BaseMessage]) -> list[BaseMessage] | None:
     """The messages in order, with an answer to every call; None if they already are, which is the usual case."""
-    if _stand_in_order(messages) or pair(messages).is_in_order:
+    if _are_in_order(messages) or pair(messages).is_in_order:
         return None
     ordered = in_order([*messages, *missing_answers(messages)])
     is_same = len(ordered) == len(messages) and all(one is other for one, other in zip(ordered, messages, strict=True))
     return None if is_same else ordered
 
 
-def _stand_in_order(
+def _are_in_order(
     messages: Sequence[BaseMessage], kinds: Sequence[Kind] | None = None, turns: Sequence[int] | None = None
 ) -> bool:
     """A cheap check whether the messages are in order: each call is directly followed by its answer, and no answer lacks a call.
@@ -134,17 +134,17 @@ def _stand_in_order(
 
 def missing_answers(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """Answers for all unanswered calls, to be stored in the conversation, because its next reader may not add them."""
-    if _stand_in_order(messages):
+    if _are_in_order(messages):
         return []
     return [
-        _told_nothing(str(call.get("id")), call.get("name") or "")
+        _missing_answer(str(call.get("id")), call.get("name") or "")
         for place, answers in pair(messages).answers.items()
         for call, answer in zip(all_calls(cast("AIMessage", messages[place])), answers, strict=True)
         if answer is None
     ]
 
 
-def _told_nothing(call_id: str, name: str) -> ToolMessage:
+def _missing_answer(call_id: str, name: str) -> ToolMessage:
     return ToolMessage(UNANSWERED, tool_call_id=call_id, name=name, status="error")
 
 
@@ -198,7 +198,7 @@ def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list
     """
     kinds = kinds_of(messages)
     turns = turns_of(messages, kinds)
-    pairing = None if _stand_in_order(messages, kinds, turns) else pair(messages)
+    pairing = None if _are_in_order(messages, kinds, turns) else pair(messages)
     known_ids: set[str] = set()
     sent: list[BaseMessage] = [SystemMessage(prompt)] if prompt else []
     looked_at: Sequence[int] = turns if _are_plain(messages, turns) else range(len(messages))
@@ -328,7 +328,7 @@ def _says_something(message: AIMessage) -> bool:
 
 def _answer(call: Any, answer: ToolMessage | None) -> ToolMessage:
     if answer is None:
-        return _told_nothing(call["id"], call["name"])
+        return _missing_answer(call["id"], call["name"])
     answer = _sent(answer)
     return answer if answer.tool_call_id == call["id"] else answer.model_copy(update={"tool_call_id": call["id"]})
 

@@ -219,13 +219,13 @@ class NodeProposer:
         known = {message.id: message for message in channels.get("messages", [])}
         listed = messages if isinstance(messages, list) else [messages]
         new = [one for one in listed if isinstance(one, BaseMessage) and (one.id is None or known.get(one.id) != one)]
-        new = _told_apart(new)
+        new = _with_unique_ids(new)
         if new and isinstance(new[-1], AIMessage):
             return new[:-1], new[-1]
         return new, None
 
 
-def _told_apart(messages: list[BaseMessage]) -> list[BaseMessage]:
+def _with_unique_ids(messages: list[BaseMessage]) -> list[BaseMessage]:
     """Give each message of a node a unique id, because some models use one id for all answers."""
     seen: set[str] = set()
     apart: list[BaseMessage] = []

@@ -166,7 +166,7 @@ class StateNode(WorkflowNode):
         head = progress.get("head")
         if self.state.is_final:
             return (yield from self._answer_left_over(pending, scope))
-        goto = yield from self._apart(lambda: self._route(pending, progress, view))
+        goto = yield from self._outside_loop(lambda: self._route(pending, progress, view))
         if goto:
             return Command(
                 goto=[
@@ -175,7 +175,7 @@ class StateNode(WorkflowNode):
                 ]
             )
         # The first ones have no edge in this state, or were never offered, so no node can execute them.
-        lost = yield from self._apart(lambda: self._lost(pending, view))
+        lost = yield from self._outside_loop(lambda: self._lost(pending, view))
         commands = Commands(self.engine, scope, node=None, head=head)
         outcomes: list[Outcome] = yield InStore(lambda connection: self._refused(connection, commands, lost))
         if not outcomes:  # the row moved since it was checked, and an edge exists now
@@ -186,7 +186,7 @@ class StateNode(WorkflowNode):
         edge_of = self._edge_finder(view)
         return list(itertools.takewhile(lambda proposal: edge_of(proposal) is None, pending))
 
-    def _apart(self, work: Callable[[], T]) -> Steps[T]:
+    def _outside_loop(self, work: Callable[[], T]) -> Steps[T]:
         return asked_apart(self.engine.definition, work)
 
     def _refused(self, connection: Connection, commands: Commands, proposals: Sequence[Proposal]) -> list[Outcome]:
@@ -288,7 +288,7 @@ class StateNode(WorkflowNode):
         proposer = self._proposer
         assert proposer is not None  # noqa: S101 -- the caller has looked
         broken: dict[str, RuleError] = {}
-        edges = yield from self._apart(lambda: self.engine.edges(view, broken))
+        edges = yield from self._outside_loop(lambda: self.engine.edges(view, broken))
         if broken:
             commands = Commands(self.engine, scope, node=None, head=None)
             yield InStore(
@@ -298,7 +298,7 @@ class StateNode(WorkflowNode):
         reserved = yield from reserve(self.engine, instance, view.principal, value.get("messages", []), is_free=is_free)
         if isinstance(reserved, Spent):
             return (yield from self._stop(reserved, progress, instance, scope))
-        runnable, asked = yield from self._apart(lambda: self._offered(proposer, value, view, edges))
+        runnable, asked = yield from self._outside_loop(lambda: self._offered(proposer, value, view, edges))
         try:
             with listening() as heard:
                 said = yield Ask(runnable, asked, quietly(self.state, scope.config))
@@ -343,7 +343,7 @@ class StateNode(WorkflowNode):
         proposals, beyond = proposals[:limit], proposals[limit:]
         # Arguments that the model omitted are filled in now, so that a later approval shows exactly what was proposed.
         proposals = [self.engine.completed(proposal) for proposal in proposals]
-        turned_away = yield from self._turn_away(beyond, limit + len(beyond), scope)
+        turned_away = yield from self._answer_excess(beyond, limit + len(beyond), scope)
         told = {
             "workflow_id": instance.workflow_id,
             "proposals": [self.engine.sealed(instance, proposal).to_json() for proposal in proposals],
@@ -357,7 +357,7 @@ class StateNode(WorkflowNode):
             "progress": [op],
         }
         after = advance(progress, [op])
-        goto = yield from self._apart(lambda: self._route(pending_of(after), after, view, edges))
+        goto = yield from self._outside_loop(lambda: self._route(pending_of(after), after, view, edges))
         if not goto:
             return Command(update=update, goto=self.state.name)
         alone = len(proposals) == 1
@@ -396,7 +396,7 @@ class StateNode(WorkflowNode):
             return proposal
         return with_arguments(proposal, without_nulls(proposal.arguments, contract.offered_schema()))
 
-    def _turn_away(self, beyond: Sequence[Proposal], calls: int, scope: Scope) -> Steps[dict[str, Any]]:
+    def _answer_excess(self, beyond: Sequence[Proposal], calls: int, scope: Scope) -> Steps[dict[str, Any]]:
         """Answer the calls beyond the limit of one message, all in one step."""
         if not beyond:
             return {}

@@ -8,7 +8,7 @@ from ..checkpointing.store import Instance
 from ..commands.approvals.payload import payload
 from ..commands.origins.capturing import is_kept, keep_words
 from ..commands.proposals.calls import Call
-from ..commands.proposals.proposing import Stood, propose, standing
+from ..commands.proposals.proposing import ProposalStatus, propose, standing
 from ..commands.proposals.starting import Start, start
 from ..commands.proposals.withdrawing import withdraw
 from ..commands.running.access import looked_at
@@ -127,7 +127,7 @@ class Door:
         principal: Principal,
         key: str | None = None,
         revision: int | None = None,
-    ) -> Stood:
+    ) -> ProposalStatus:
         """Propose one call from outside the graph. The same gate judges it as a model's call: it is executed, denied, or waits for a
         decision.
 
@@ -167,12 +167,12 @@ class Door:
         principal: Principal,
         key: str | None = None,
         revision: int | None = None,
-    ) -> Stood:
+    ) -> ProposalStatus:
         """Asynchronous form of `propose`, with the same arguments, result and errors."""
         call = self._call(which, tool, arguments, principal=principal, key=key, revision=revision)
         return await arun(self._engine.store, propose(self._engine, call))
 
-    def proposal(self, proposal_id: str, *, by: Principal | None = None) -> Stood:
+    def proposal(self, proposal_id: str, *, by: Principal | None = None) -> ProposalStatus:
         """Return the status of a proposal that needed a person's decision. If it was approved meanwhile, it is executed now, once.
 
         Args:
@@ -191,7 +191,7 @@ class Door:
         """
         return run(self._engine.store, standing(self._engine, proposal_id, by))
 
-    async def aproposal(self, proposal_id: str, *, by: Principal | None = None) -> Stood:
+    async def aproposal(self, proposal_id: str, *, by: Principal | None = None) -> ProposalStatus:
         """Asynchronous form of `proposal`, with the same arguments, result and errors."""
         return await arun(self._engine.store, standing(self._engine, proposal_id, by))
 

@@ -9,7 +9,7 @@ from ..tools.explanation import ApprovalHere, AttemptHere, Explanation, NextStep
 
 
 @dataclass(frozen=True)
-class ThreadStands:
+class ThreadStatus:
     """The position of an instance's thread, from its checkpoints."""
 
     has_own: bool = False
@@ -24,7 +24,7 @@ class ThreadStands:
     """The time of its last checkpoint."""
 
 
-def waits_for(one: Explanation, thread: ThreadStands) -> str:
+def waits_for(one: Explanation, thread: ThreadStatus) -> str:
     """What the instance waits for, as a sentence."""
     if one.finished:
         return f"Nothing: it is over, and ended in {one.state!r}."
@@ -36,7 +36,7 @@ def waits_for(one: Explanation, thread: ThreadStands) -> str:
     )
 
 
-def _waits_for(one: Explanation, thread: ThreadStands) -> Iterator[str]:
+def _waits_for(one: Explanation, thread: ThreadStatus) -> Iterator[str]:
     for attempt in one.attempts:
         if attempt.status == "unknown":
             yield f"A person has to say what became of {attempt.tool} (attempt {attempt.attempt}), which was interrupted."
@@ -58,7 +58,7 @@ def _waits_for(one: Explanation, thread: ThreadStands) -> Iterator[str]:
         yield f"A run of its thread is in progress, or was interrupted{since}."
 
 
-def if_nobody_acts(one: Explanation, thread: ThreadStands) -> tuple[str, ...]:
+def if_nobody_acts(one: Explanation, thread: ThreadStatus) -> tuple[str, ...]:
     """The effects if nobody acts, as sentences."""
     if one.finished:
         return ("Nothing more happens.",)
@@ -66,7 +66,7 @@ def if_nobody_acts(one: Explanation, thread: ThreadStands) -> tuple[str, ...]:
     return tuple(found) or (f"Nothing: it stays in {one.state!r} for ever.",)
 
 
-def _if_nobody_acts(one: Explanation, thread: ThreadStands) -> Iterator[str]:
+def _if_nobody_acts(one: Explanation, thread: ThreadStatus) -> Iterator[str]:
     if one.state == CANCELLING and not one.attempts:
         yield "The next tick continues undoing what was done; then it ends in 'cancelled'."
     for attempt in one.attempts:
@@ -100,12 +100,12 @@ def _next_tick(one: Explanation, stop_id: str, does: str) -> str:
     return f"A tick {does}; that failed {times}, the last time with {failed.error}, and is tried again at {_time(failed.next_attempt_at)}."
 
 
-def next_steps(one: Explanation, thread: ThreadStands) -> tuple[NextStep, ...]:
+def next_steps(one: Explanation, thread: ThreadStatus) -> tuple[NextStep, ...]:
     """The actions that a person can take now, as commands."""
     return tuple(_next_steps(one, thread))
 
 
-def _next_steps(one: Explanation, thread: ThreadStands) -> Iterator[NextStep]:
+def _next_steps(one: Explanation, thread: ThreadStatus) -> Iterator[NextStep]:
     for attempt in one.attempts:
         if attempt.status == "unknown":
             yield from _resolving(one, attempt)
@@ -175,4 +175,4 @@ def _time(text: str) -> str:
     return f"{text[:10]} {text[11:19]} UTC"
 
 
-__all__ = ["ThreadStands", "if_nobody_acts", "next_steps", "waits_for"]
+__all__ = ["ThreadStatus", "if_nobody_acts", "next_steps", "waits_for"]

@@ -33,7 +33,7 @@ from ..commands.running.engine import Engine
 from ..commands.running.operations import Either, Look, Steps, in_store
 from ..commands.running.scope import workflow_id_of
 from ..pictures.picture_data import asked
-from ..pictures.record_text import reason_of, what_of
+from ..pictures.record_text import reason_of, result_of
 from ..rules.definition import Edge
 from ..rules.explaining import Blocked, Now, blocked
 from ..tools.errors import RuleError
@@ -53,7 +53,7 @@ from ..tools.principal import Principal
 from ..tools.redaction import Secrets
 from ..tools.sinks import short
 from .compiled import CompiledWorkflow, Which
-from .explained_words import ThreadStands, if_nobody_acts, next_steps, waits_for
+from .explained_words import ThreadStatus, if_nobody_acts, next_steps, waits_for
 
 _DENIALS = (AuditKind.DENIAL, AuditKind.REFUSAL, AuditKind.DECISION_REFUSED, AuditKind.LIMIT)
 _TOLD = tuple(kind for kind in AuditKind if kind not in {AuditKind.PROPOSAL, AuditKind.UNGATED, AuditKind.ATTEMPT})
@@ -115,7 +115,7 @@ class Explaining:
         found: _Found = yield from in_store(
             lambda connection: self._found(connection, instance.workflow_id, principal), write=False
         )
-        return self._told(found, thread)
+        return self._explanation(found, thread)
 
     def _seen(self, which: Which, by: Principal | None) -> Instance:
         name = self._engine.definition.name
@@ -124,17 +124,17 @@ class Explaining:
             return looked_at(self._engine, configurable, by)
         return self._engine.store.get(workflow_id_of(configurable, name))
 
-    def _thread(self, instance: Instance) -> Steps[ThreadStands]:
+    def _thread(self, instance: Instance) -> Steps[ThreadStatus]:
         """The position of the thread, if the workflow has a thread and its own checkpointer."""
         graph: Any = self._graph
         # A middleware has no graph of its own: its threads are the agent's.
         has_own = instance.thread_id is not None and not instance.checkpoint_ns and hasattr(graph, "get_state")
         if not has_own or not graph.checkpointer:
-            return ThreadStands(has_own=has_own)
+            return ThreadStatus(has_own=has_own)
         config: RunnableConfig = {"configurable": {"thread_id": instance.thread_id}}
         state: StateSnapshot = yield Either(lambda: graph.get_state(config), lambda: graph.aget_state(config))
         shown = [one.value for one in state.interrupts if isinstance(one.value, dict)]
-        return ThreadStands(
+        return ThreadStatus(
             has_own=True,
             is_known=True,
             asks=frozenset(
@@ -176,7 +176,7 @@ class Explaining:
             judged_for,
         )
 
-    def _told(self, found: _Found, thread: ThreadStands) -> Explanation:
+    def _explanation(self, found: _Found, thread: ThreadStatus) -> Explanation:
         engine, instance = self._engine, found.instance
         sensitive = engine.definition.sensitive
         secrets = Secrets()
@@ -309,7 +309,7 @@ def _happened(record: AuditRecord, secrets: Secrets) -> Happened:
         kind=record.kind.value,
         tool=record.tool,
         by=record.principal_id,
-        what=secrets.text(short(what_of(record), 400)),
+        what=secrets.text(short(result_of(record), 400)),
     )
 
 

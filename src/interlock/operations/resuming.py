@@ -79,7 +79,7 @@ class Resumed:
         return whole
 
 
-class _Standing(Enum):
+class _ThreadStatus(Enum):
     WAITS = "waits"
     RUNS = "runs"
     LEFT = "left"
@@ -178,7 +178,7 @@ class Resumer:
             derived = workflow_id_of(configurable, self._engine.definition.name)
             if derived != instance.workflow_id:
                 configurable["workflow_id"] = instance.workflow_id
-        return going_on(configurable, instance)
+        return resume_config(configurable, instance)
 
     def thread(self, due: list["_Due"], owner: str) -> Steps[Resumed]:
         """Resume one thread from its stops, one after another, because the first run may serve all of them."""
@@ -187,8 +187,8 @@ class Resumer:
             claimed = yield from in_store(lambda connection, one=one: self._claimed(connection, one.stop, owner))  # type: ignore[misc]
             if claimed is None:
                 continue  # it has continued, or another process is resuming it
-            standing, error = yield from self._go_on(one, failed_before=claimed.attempts > 0)
-            if error is None and standing in {_Standing.WAITS, _Standing.LEFT}:
+            standing, error = yield from self._resume_stop(one, failed_before=claimed.attempts > 0)
+            if error is None and standing in {_ThreadStatus.WAITS, _ThreadStatus.LEFT}:
                 done.workflow_ids.append(one.stop.workflow_id)
             failure = yield from in_store(
                 lambda connection, one=one, standing=standing, error=error: self._settle(  # type: ignore[misc]
@@ -199,13 +199,13 @@ class Resumer:
                 done.failed.append(failure)
         return done
 
-    def _go_on(self, due: "_Due", *, failed_before: bool) -> Steps[tuple[_Standing, Exception | None]]:
+    def _resume_stop(self, due: "_Due", *, failed_before: bool) -> Steps[tuple[_ThreadStatus, Exception | None]]:
         runner, config = due.runner, due.config
-        standing = _Standing.RUNS
+        standing = _ThreadStatus.RUNS
         try:
             state = yield Either(lambda: runner.get_state(config), lambda: runner.aget_state(config))
-            standing = self._standing(state, due.stop, failed_before=failed_before)
-            if standing in {_Standing.WAITS, _Standing.LEFT}:
+            standing = self._thread_status(state, due.stop, failed_before=failed_before)
+            if standing in {_ThreadStatus.WAITS, _ThreadStatus.LEFT}:
                 yield Either(lambda: runner.invoke(None, config), lambda: runner.ainvoke(None, config))
         except Exception as error:
             _log(due.stop, error)
@@ -219,7 +219,7 @@ class Resumer:
         return claims.claim(connection, stop, workflow=name, owner=owner, now=now)
 
     def _settle(
-        self, connection: Connection, stop: Stop, owner: str, standing: _Standing, error: Exception | None
+        self, connection: Connection, stop: Stop, owner: str, standing: _ThreadStatus, error: Exception | None
     ) -> Failure | None:
         """Delete the claim of a stop, or release it."""
         now = self._engine.store.now(connection)
@@ -229,27 +229,27 @@ class Resumer:
             name = self._engine.definition.name
             at = claims.failed(connection, stop, workflow=name, error=kind_of(error), now=now)
             return Failure(stop.kind.value, stop.id, stop.workflow_id, error, at)
-        elif standing is _Standing.RUNS:
+        elif standing is _ThreadStatus.RUNS:
             claims.put_back(connection, stop, owner=owner, at=now + int(_LOOK_AGAIN * 1_000_000))
         else:
             stops.mark(connection, stop)
         return None
 
-    def _standing(self, state: Any, stop: Stop, *, failed_before: bool) -> _Standing:
+    def _thread_status(self, state: Any, stop: Stop, *, failed_before: bool) -> _ThreadStatus:
         """The position of a thread relative to a stop."""
         shown = [interrupt.value for interrupt in state.interrupts]
         if any(isinstance(value, Mapping) and _shows(value, stop) for value in shown):
-            return _Standing.WAITS
+            return _ThreadStatus.WAITS
         # `next` omits a task that has ended before its step.
         if shown or not state.tasks:
-            return _Standing.ELSEWHERE
+            return _ThreadStatus.ELSEWHERE
         if failed_before:  # the failed run was ours, and no other process has the stop
-            return _Standing.LEFT
+            return _ThreadStatus.LEFT
         # A running graph reads the row itself. The run of a dead process looks the same, and never ends.
         if state.created_at is None:  # a saver without timestamps
-            return _Standing.RUNS
+            return _ThreadStatus.RUNS
         age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(state.created_at)
-        return _Standing.LEFT if age.total_seconds() >= self._abandoned_after else _Standing.RUNS
+        return _ThreadStatus.LEFT if age.total_seconds() >= self._abandoned_after else _ThreadStatus.RUNS
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ def _shows(value: Mapping[str, Any], stop: Stop) -> bool:
             return value.get("type") == OUTCOME_UNKNOWN and value.get("key") == stop.id
 
 
-def going_on(configurable: Mapping[str, Any], instance: Instance) -> RunnableConfig:
+def resume_config(configurable: Mapping[str, Any], instance: Instance) -> RunnableConfig:
     """The config with which the library resumes a thread as itself, without the right to decide anything.
 
     Proposals keep the principal of their turn. The mark is in the config because the context of a parent graph may have a class that
@@ -318,6 +318,6 @@ __all__ = [
     "Failure",
     "Resumed",
     "Resumer",
-    "going_on",
     "kind_of",
+    "resume_config",
 ]

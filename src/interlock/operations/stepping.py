@@ -121,18 +121,18 @@ class Stepper:
 
     def picture(self) -> Picture:
         """The workflow with the current state highlighted."""
-        return self._told(
+        return self._with_steps(
             Instances(self._graph).picture(self._config, by=self._context), self._ahead(self.next, self.waits_for)
         )
 
     async def apicture(self) -> Picture:
         """Asynchronous form of `picture`, with the same arguments, result and errors."""
-        return self._told(
+        return self._with_steps(
             await Instances(self._graph).apicture(self._config, by=self._context),
             self._ahead(await self.anext(), await self.awaits_for()),
         )
 
-    def _told(self, picture: Picture, ahead: str) -> Picture:
+    def _with_steps(self, picture: Picture, ahead: str) -> Picture:
         """The picture with the last steps below it."""
         if picture.standing is None:
             return picture

@@ -27,7 +27,7 @@ from ..tools.principal import Principal
 from ..tools.results import ErrorResult
 from .compiled import CompiledWorkflow, Which
 from .deliveries import Deliveries
-from .resuming import AT_ONCE, AnyGraph, Failure, going_on, kind_of
+from .resuming import AT_ONCE, AnyGraph, Failure, kind_of, resume_config
 
 BATCH = 100
 """The batch size per kind."""
@@ -301,7 +301,7 @@ class Ticking:
         configurable: dict[str, Any] = {"thread_id": instance.thread_id}
         if workflow_id_of(configurable, name) != workflow_id:
             configurable["workflow_id"] = workflow_id
-        return workflow_id, going_on(configurable, instance)
+        return workflow_id, resume_config(configurable, instance)
 
 
 def _why_no_thread(instance: Instance) -> str | None:

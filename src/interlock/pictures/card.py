@@ -143,14 +143,14 @@ class ApprovalCard:
     def _decide(self, answer: Mapping[str, Any]) -> str:
         self._check(self._desk.why_not_follow(self._approval_id) if self._resume else None)
         after = self._desk.decide(self._approval_id, dict(answer), by=self._by)
-        if self._goes_on(after):
+        if self._continues(after):
             self.output = self._desk.follow(self._approval_id)
         return self.outcome
 
     async def _adecide(self, answer: Mapping[str, Any]) -> str:
         self._check(await self._desk.awhy_not_follow(self._approval_id) if self._resume else None)
         after = await self._desk.adecide(self._approval_id, dict(answer), by=self._by)
-        if self._goes_on(after):
+        if self._continues(after):
             self.output = await self._desk.afollow(self._approval_id)
         return await self.aoutcome()
 
@@ -161,7 +161,7 @@ class ApprovalCard:
                 f"{reason} Nothing was decided; make the card with instances.card(..., resume=False).", code="no_thread"
             )
 
-    def _goes_on(self, after: Any) -> bool:
+    def _continues(self, after: Any) -> bool:
         return self._resume and after.status.value != "requested"
 
     @property

@@ -49,7 +49,7 @@ def preview_lines(
         write: Formats a value; `plain_of` by default.
     """
     write = write or plain_of
-    if isinstance(preview, Mapping) and (told := _told(preview, path, write)) is not None:
+    if isinstance(preview, Mapping) and (told := _changes_in(preview, path, write)) is not None:
         for change in told:
             yield change.path, change.words
     elif isinstance(preview, Mapping) and preview:
@@ -68,7 +68,7 @@ def plain_of(value: Any) -> str:
 
 
 def _found(value: Mapping[str, Any], path: str) -> Iterator[Change]:
-    if (told := _told(value, path, plain_of)) is not None:
+    if (told := _changes_in(value, path, plain_of)) is not None:
         yield from told
         return
     for name, inner in value.items():
@@ -76,7 +76,7 @@ def _found(value: Mapping[str, Any], path: str) -> Iterator[Change]:
             yield from _found(inner, f"{path}.{name}" if path else str(name))
 
 
-def _told(value: Mapping[str, Any], path: str, write: Callable[[Any], str]) -> list[Change] | None:
+def _changes_in(value: Mapping[str, Any], path: str, write: Callable[[Any], str]) -> list[Change] | None:
     """The changes that a mapping represents; None if it has none of the known shapes."""
     for before, after in _PAIRS:
         if set(value) == {before, after}:

@@ -8,7 +8,7 @@ from ..tools.approvals import Approval
 from ..tools.errors import InterlockError
 
 
-def what_of(record: AuditRecord) -> str:
+def result_of(record: AuditRecord) -> str:
     """The result: the new state, the reason of a refusal, or the decision."""
     payload = record.payload
     if payload is None:
@@ -101,4 +101,4 @@ _TOLD: Mapping[AuditKind, Callable[[AuditRecord, Mapping[str, Any]], str]] = {
     AuditKind.EVENT_IN: _sent,
 }
 
-__all__ = ["reason_of", "what_of"]
+__all__ = ["reason_of", "result_of"]

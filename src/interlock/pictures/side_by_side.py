@@ -29,7 +29,7 @@ class SideBySide:
     @property
     def svg(self) -> str:
         """Both panes as a whole SVG document."""
-        left, right = self._said(), self._stands()
+        left, right = self._conversation_lines(), self._state_lines()
         height = 64 + _LINE * max(len(left), len(right)) + 16
         width = 2 * _PANE + _GAP + 28
         parts = [
@@ -57,8 +57,8 @@ class SideBySide:
 
     def __str__(self) -> str:
         """Both, one after the other."""
-        said = "\n".join(f"  {text}" for text, _ in self._said())
-        stands = "\n".join(f"  {text}" for text, _ in self._stands())
+        said = "\n".join(f"  {text}" for text, _ in self._conversation_lines())
+        stands = "\n".join(f"  {text}" for text, _ in self._state_lines())
         return terminal(f"conversation\n{said}\nworkflow\n{stands}")
 
     def __repr__(self) -> str:
@@ -68,14 +68,14 @@ class SideBySide:
         del include, exclude
         return {"image/svg+xml": self.svg, "text/plain": str(self)}
 
-    def _said(self) -> list[tuple[str, str]]:
+    def _conversation_lines(self) -> list[tuple[str, str]]:
         lines: list[tuple[str, str]] = []
         for message in self.messages:
             colour = {"human": C.lit, "ai": C.ink}.get(message.type, C.faint)
             lines += [(line, colour) for line in _wrapped(f"{message.type}: {words_of(message)}", 3)]
         return lines or [("nothing was said, or it was erased", C.faint)]
 
-    def _stands(self) -> list[tuple[str, str]]:
+    def _state_lines(self) -> list[tuple[str, str]]:
         lines: list[tuple[str, str]] = []
         for key in ("workflowId", "workflow", "version", "state", "revision", "data", "nextAllowedTools"):
             value = self.standing.get(key)

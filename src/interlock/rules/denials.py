@@ -138,7 +138,7 @@ def rule_broken(error: RuleError, wire_name: str, edge: Edge | None = None) -> D
     )
 
 
-def said_no(refusal: Refused, wire_name: str) -> Denial:
+def refused_by_rule(refusal: Refused, wire_name: str) -> Denial:
     """The denial of a check or preview that raised `Refused`, with that reason."""
     return Denial(
         ErrorCode.CHECK_FAILED,

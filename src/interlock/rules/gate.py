@@ -26,8 +26,8 @@ from .denials import (
     invalid,
     not_allowed,
     policy_denied,
+    refused_by_rule,
     rule_broken,
-    said_no,
     unreadable,
     wire_name,
 )
@@ -147,7 +147,7 @@ def _judge_arguments(
         if edge.tool.supplied_fields:
             bound = with_supplied(edge.tool, bound, supply or partial(_supply, view))
     except Refused as refusal:
-        return said_no(refusal, wire_name(edge))
+        return refused_by_rule(refusal, wire_name(edge))
     except InvalidArguments as error:
         return invalid(error)
     needed = _needs_approval(edge, bound, condition, view)
@@ -159,7 +159,7 @@ def _judge_arguments(
         for policy in definition.policies:
             seen = ProposalView(edge.tool, copy.deepcopy(bound.canonical), view, counts, now, history, sources)
             ruling = policy.rule_on(seen)
-            rulings.append(_told(policy, ruling))
+            rulings.append(_ruling_record(policy, ruling))
             if isinstance(ruling, Deny):
                 return policy_denied(policy, ruling, wire_name(edge), rulings)
             if isinstance(ruling, RequireApproval):
@@ -273,13 +273,13 @@ def _against(edge: Edge, bound: Bound, check: Callable[..., Any], facts: Facts) 
     try:
         reason = facts(edge.tool, bound.copied(), check)
     except Refused as refusal:
-        return said_no(refusal, wire_name(edge))
+        return refused_by_rule(refusal, wire_name(edge))
     if reason is None:
         return None
     return check_failed(reason, wire_name(edge))
 
 
-def _told(policy: Policy, ruling: Ruling) -> JsonObject:
+def _ruling_record(policy: Policy, ruling: Ruling) -> JsonObject:
     """The ruling of a policy, for the record."""
     match ruling:
         case Allow():

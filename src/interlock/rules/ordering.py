@@ -119,23 +119,23 @@ def check_order(
             recorded argument.
     """
     if once_per:
-        _on_record(label, tool, once_per)
+        _check_in_ledger(label, tool, once_per)
     for one in () if after is None else after.tools:
         if known.get(one.name) is not one:
             raise WorkflowDefinitionError(
                 f"{label} comes after {one.name}, which no edge of the workflow carries. Add an edge with it, or leave it out."
             )
-        _on_record(label, one, after.same if after is not None else ())
-        _has(label, tool, after.same if after is not None else ())
+        _check_in_ledger(label, one, after.same if after is not None else ())
+        _check_arguments(label, tool, after.same if after is not None else ())
 
 
-def _on_record(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
+def _check_in_ledger(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
     if tool.kind is ToolKind.READ:
         raise WorkflowDefinitionError(
             f"{label} depends on how often {tool.name} was executed, which is a read and not in the "
             "ledger. Let a read store what it found in the data, and guard the edge with that."
         )
-    _has(label, tool, names)
+    _check_arguments(label, tool, names)
 
 
 def arguments_on_record(tool: ToolContract) -> Mapping[str, Any]:
@@ -144,7 +144,7 @@ def arguments_on_record(tool: ToolContract) -> Mapping[str, Any]:
     return {**properties, **{field.name: field.schema for field in (*tool.decision_fields, *tool.supplied_fields)}}
 
 
-def _has(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
+def _check_arguments(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
     known = arguments_on_record(tool)
     for name in names:
         wire = camel_or(name, known)

@@ -37,7 +37,7 @@ def stored(model: type[BaseModel], data: object, *, longest: int = LONGEST) -> J
     try:
         written: JsonObject = checked.model_dump(mode="json")
     except Exception as error:
-        raise NotKeptError(f"cannot be kept as JSON ({type_name(error)}: {_told(error)})") from error
+        raise NotKeptError(f"cannot be kept as JSON ({type_name(error)}: {_first_problem(error)})") from error
     problem = why_not_storable(written, longest=longest)
     if problem is not None:
         raise NotKeptError(f"cannot be kept: {problem}")
@@ -47,7 +47,7 @@ def stored(model: type[BaseModel], data: object, *, longest: int = LONGEST) -> J
         differs = bool(lost) or not same(checked, again) or again.model_dump(mode="json") != written
     except Exception as error:
         raise NotKeptError(
-            f"could not be read again once it was stored ({type_name(error)}: {_told(error)})"
+            f"could not be read again once it was stored ({type_name(error)}: {_first_problem(error)})"
         ) from error
     if differs:
         place = f" (in {', '.join(lost)})" if lost else ""
@@ -92,11 +92,11 @@ def _checked(model: type[BaseModel], data: object) -> BaseModel:
         first: Any = error.errors(include_url=False, include_input=False, include_context=False)[0]
         raise NotKeptError(f"is refused by its model: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     except Exception as error:
-        raise NotKeptError(f"cannot be read ({type_name(error)}: {_told(error)})") from error
+        raise NotKeptError(f"cannot be read ({type_name(error)}: {_first_problem(error)})") from error
     raise NotKeptError(f"is a {type(data).__qualname__} now, and no {model.__name__}")
 
 
-def _told(error: Exception) -> str:
+def _first_problem(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first: Any = error.errors(include_url=False, include_input=False, include_context=False)[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

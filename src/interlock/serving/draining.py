@@ -15,7 +15,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextlib.contextmanager
-def told_to_stop(tell: Callable[[], object]) -> Iterator[None]:
+def on_stop_signal(tell: Callable[[], object]) -> Iterator[None]:
     """Call `tell` at a stop signal, before the server's own handler. Only the main thread can handle signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -39,4 +39,4 @@ def told_to_stop(tell: Callable[[], object]) -> Iterator[None]:
                 signal.signal(number, earlier)
 
 
-__all__ = ["told_to_stop"]
+__all__ = ["on_stop_signal"]

@@ -99,7 +99,9 @@ class MCPEndpoint:
     def _made(self) -> tuple[Any, ASGIApp]:
         from ..mcp import JWTVerifier, WorkflowServer  # noqa: PLC0415 -- the SDK takes seconds to import
 
-        server = WorkflowServer(named(self._service.workflows.by_name), principal=self._who, name=self._service.title)
+        server = WorkflowServer(
+            named(self._service.workflows.by_name), principal=self._principal, name=self._service.title
+        )
         tokens = self._service.callers.tokens
         if tokens is None or self._resource is None:
             # An application that identifies callers also checks host names; in development, only this machine's own are accepted.
@@ -108,7 +110,7 @@ class MCPEndpoint:
         verifier = tokens.verifier(JWTVerifier, self._resource)
         return server, server.http_app(path=PATH, tokens=verifier, issuer=verifier.issuer, resource=self._resource)
 
-    def _who(self, caller: "Caller") -> Principal:
+    def _principal(self, caller: "Caller") -> Principal:
         tokens = self._service.callers.tokens
         if tokens is not None:
             return tokens.current(caller.claims or {})

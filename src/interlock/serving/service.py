@@ -18,7 +18,7 @@ from . import health
 from .api import router as api
 from .console import add_console
 from .context import Service
-from .draining import told_to_stop
+from .draining import on_stop_signal
 from .guarding import LARGEST_BODY, Guard
 from .identity import Callers, Development, PrincipalOf, Tokens
 from .mcp_endpoint import add_mcp
@@ -107,7 +107,7 @@ def service(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
         loop = asyncio.get_running_loop()
-        with told_to_stop(lambda: loop.call_soon_threadsafe(served.watch.stop)):
+        with on_stop_signal(lambda: loop.call_soon_threadsafe(served.watch.stop)):
             async with Background(events, told, bus):
                 try:
                     yield

@@ -26,7 +26,7 @@ _LOOKED_AT = 1000
 
 
 @dataclass
-class _Looked:
+class _Polled:
     """The result of the last poll of one store."""
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Watch:
     """
 
     def __init__(self, stores: Iterable[WorkflowStore], interval: float = 0.5) -> None:
-        self._looked = {id(store): (store, _Looked()) for store in stores}
+        self._looked = {id(store): (store, _Polled()) for store in stores}
         self._interval = interval
         self._instances: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._queues: dict[str, set[asyncio.Event]] = defaultdict(set)
@@ -88,7 +88,7 @@ class Watch:
         changed = asyncio.Event()
         where[name].add(changed)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look())
+            self._task = asyncio.create_task(self._poll())
         try:
             yield changed
         finally:
@@ -96,18 +96,18 @@ class Watch:
             if not where[name]:
                 del where[name]
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while self.watchers:
             for store, looked in self._looked.values():
                 try:
-                    await self._look_at(store, looked)
+                    await self._poll_store(store, looked)
                 except StoreUnavailable as error:
                     logger.warning("%s The streams wait.", error.message)
                 except Exception:
                     logger.exception("what changed could not be looked up; the next look tries again")
             await asyncio.sleep(self._interval)
 
-    async def _look_at(self, store: WorkflowStore, looked: _Looked) -> None:
+    async def _poll_store(self, store: WorkflowStore, looked: _Polled) -> None:
         watched, tenants = [*self._instances], [*self._queues]
         counts, queues = await run_in_threadpool(_seen, store, watched, tenants)
         for workflow_id, count in counts.items():

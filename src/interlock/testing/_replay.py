@@ -102,7 +102,7 @@ class Replay:
         edge = self._edge(tool, to)
         self._propose(edge, roles, granted, sets)
         self._go(granted)
-        return self._came_to(to, f"call {tool}")
+        return self._check_state(to, f"call {tool}")
 
     def resolve(
         self,
@@ -136,7 +136,7 @@ class Replay:
         after = {**before, **sets_of(settled, self._definition.parse_data(before), sets or {})}
         self.graph.instances.resolve(self._which, "happened", by=Principal("operator"), output=REPLAYED, data=after)
         self._go()
-        return self._came_to(to, f"resolve {tool}")
+        return self._check_state(to, f"resolve {tool}")
 
     def event(self, to: str, *, sets: Mapping[str, Any] | None = None) -> Replay:
         """Deliver the events that end a wait.
@@ -166,7 +166,7 @@ class Replay:
         rule = self._definition.waits.get(self.state)
         self._pass(0.0 if rule is None else rule.seconds)
         self._go()
-        return self._came_to(to, "let the deadline pass")
+        return self._check_state(to, "let the deadline pass")
 
     def cancel(self, to: str) -> Replay:
         """Cancel the instance. A replay undoes nothing, so the state is `cancelled` at once.
@@ -185,7 +185,7 @@ class Replay:
             else:
                 by = Principal("proposer", roles=rule.roles)
                 self.graph.instances.cancel(self._which, "A path of a proof is replayed.", by=by)
-        return self if to in RESERVED and self.state in RESERVED else self._came_to(to, "cancel")
+        return self if to in RESERVED and self.state in RESERVED else self._check_state(to, "cancel")
 
     def fork(self) -> Replay:
         """Fork the instance; the steps that follow are the fork's."""
@@ -272,7 +272,7 @@ class Replay:
         workflow_id = self.graph.instances.id_of(self._which)
         Deliveries(self.graph).deliver(event, workflow_id=workflow_id)
         self._go()
-        return self._came_to(to, "deliver the event")
+        return self._check_state(to, "deliver the event")
 
     def _decide(self, approval_id: str, stage: Approval, number: int) -> None:
         """Grant a stage; if the path decides it after an escalation, let its deadline pass first."""
@@ -297,7 +297,7 @@ class Replay:
                     self._pass(seconds)
                 return
 
-    def _came_to(self, to: str, what: str) -> Replay:
+    def _check_state(self, to: str, what: str) -> Replay:
         if self.state == to:
             return self
         raise PathNotTaken(

@@ -215,10 +215,10 @@ def _plain(value: Any, integral: bool) -> JSON:
         return str(value)
     if kind is dict:
         return _object(value, integral)
-    return None if value is None else _unlike_json(value, integral)
+    return None if value is None else _from_other_type(value, integral)
 
 
-def _unlike_json(value: object, integral: bool) -> JSON:
+def _from_other_type(value: object, integral: bool) -> JSON:
     match value:
         case Enum():
             return _plain(value.value, integral)

@@ -39,7 +39,7 @@ def why_not_storable(value: object, *, longest: int = LONGEST) -> str | None:
         What is wrong and where, as the end of a sentence that begins with the value's name.
     """
     try:
-        return _Looking(longest).problem(to_json(value))
+        return _Check(longest).problem(to_json(value))
     except NotJson as error:
         return error.message
     except Exception as error:  # to_json calls methods of the value, which may raise anything
@@ -64,7 +64,7 @@ def storable_text(text: object) -> str:
     if issubclass(kind, Exception):
         with contextlib.suppress(Exception):  # an exception's own __str__ may raise
             return _text(str(text)) or type_name(text)
-    return _text(str.__str__(cast("str", text)) if issubclass(kind, str) else _told(text))
+    return _text(str.__str__(cast("str", text)) if issubclass(kind, str) else _repr_text(text))
 
 
 def described(error: BaseException) -> str:
@@ -73,7 +73,7 @@ def described(error: BaseException) -> str:
     return name if text in {name, f"a {name}"} else f"{name}: {text}"
 
 
-class _Looking:
+class _Check:
     def __init__(self, longest: int) -> None:
         self.longest = longest
         self.length = 0
@@ -83,7 +83,7 @@ class _Looking:
         waiting: list[tuple[JSON, tuple[object, ...]]] = [(value, ())]
         while waiting:
             item, path = waiting.pop()
-            if (problem := self._of(item, path)) is not None:
+            if (problem := self._problem_of(item, path)) is not None:
                 place = ".".join(map(str, path))[:200]
                 return f"the value at {place!r} {problem}" if place else f"the value {problem}"
             if isinstance(item, dict):
@@ -92,7 +92,7 @@ class _Looking:
                 waiting.extend((inner, (*path, index)) for index, inner in enumerate(item))
         return None
 
-    def _of(self, item: JSON, path: tuple[object, ...]) -> str | None:
+    def _problem_of(self, item: JSON, path: tuple[object, ...]) -> str | None:
         self.length += 2
         match item:
             case str():
@@ -140,7 +140,7 @@ class _Recording:
         if kind is str:
             return _text(value)  # type: ignore[arg-type]
         if kind is int:
-            return value if SMALLEST_INTEGER <= value <= LARGEST_INTEGER else _told(value)  # type: ignore[operator,return-value]
+            return value if SMALLEST_INTEGER <= value <= LARGEST_INTEGER else _repr_text(value)  # type: ignore[operator,return-value]
         if kind is float:
             return value if math.isfinite(value) else str(value)  # type: ignore[arg-type,return-value]
         if kind is dict:
@@ -157,7 +157,7 @@ class _Recording:
             if number >= _RECORDED_ITEMS or self.nodes > _RECORDED_NODES:
                 made[_CUT] = f"{len(value) - number} more"
                 break
-            made[_text(key if isinstance(key, str) else _told(key), LONGEST_KEY)] = self.form(item, depth - 1)
+            made[_text(key if isinstance(key, str) else _repr_text(key), LONGEST_KEY)] = self.form(item, depth - 1)
         return made
 
     def _list(self, value: Any, depth: int) -> JSON:
@@ -175,11 +175,11 @@ class _Recording:
         try:
             plain = to_json(value)
         except Exception:  # an object without a JSON form, or whose methods raise
-            return _told(value)
+            return _repr_text(value)
         return self.form(plain, depth)
 
 
-def _told(value: object) -> str:
+def _repr_text(value: object) -> str:
     if issubclass(type(value), int) and (bits := int.bit_length(cast("int", value))) > _LONGEST_WRITTEN:
         return f"an integer of {bits} bits"
     try:

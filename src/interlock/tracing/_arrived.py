@@ -97,7 +97,8 @@ def trees(runs: Iterable[ArrivedRun], feedback: Iterable[Mapping[str, Any]] = ()
     def show(run: ArrivedRun, depth: int) -> None:
         lines.append("  " * depth + _line(run))
         lines.extend(
-            "  " * (depth + 1) + f"↳ feedback {item.get('key')}: {_said(item)}" for item in said.get(run.id, [])
+            "  " * (depth + 1) + f"↳ feedback {item.get('key')}: {_feedback_text(item)}"
+            for item in said.get(run.id, [])
         )
         for child in listed:
             if child.parent_id == run.id:
@@ -119,6 +120,6 @@ def _line(run: ArrivedRun) -> str:
     return f"{mark} {run.name} [{run.run_type}]{'  ' if facts else ''}{' '.join(facts)}{error}"
 
 
-def _said(item: Mapping[str, Any]) -> str:
+def _feedback_text(item: Mapping[str, Any]) -> str:
     told = [item.get("value"), None if item.get("score") is None else f"score {item['score']}", item.get("comment")]
     return ", ".join(str(piece) for piece in told if piece is not None)

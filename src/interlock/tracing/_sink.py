@@ -171,7 +171,7 @@ class TraceSink:
 
     # Called by the handler
 
-    def hesitate(self) -> None:
+    def delay_answer(self) -> None:
         """Delay the answer as configured."""
         if self.delay:
             self._closing.wait(self.delay)
@@ -213,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         sink = self.server.sink
         sink.requests.append(f"GET {self.path}")
-        sink.hesitate()
+        sink.delay_answer()
         path = urlsplit(self.path).path.removeprefix("/api/v1")
         if sink.status != 200:
             self._answer(sink.status, {"detail": "the sink was told to fail"})
@@ -247,7 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         sink = self.server.sink
         sink.requests.append(f"POST {self.path}")
-        sink.hesitate()
+        sink.delay_answer()
         if sink.status != 200:
             self._answer(sink.status, {"detail": "the sink was told to fail"})
             return
@@ -275,7 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         sink = self.server.sink
         sink.requests.append(f"PATCH {self.path}")
-        sink.hesitate()
+        sink.delay_answer()
         if sink.status != 200:
             self._answer(sink.status, {"detail": "the sink was told to fail"})
             return

@@ -200,7 +200,7 @@ class Mask:
 
     def _fields(self, value: Mapping[Any, Any], path: tuple[str, ...], *, closed: bool) -> dict[str, Any]:
         cleaned: dict[str, Any] = {}
-        told = self._told_by(value)
+        told = self._value_key(value)
         plainly = not closed and not self._paths and not self._learned and self._outgoing.conversation
         for key, item in value.items():
             name = key if type(key) is str else str(key)
@@ -232,7 +232,7 @@ class Mask:
             hidden = self._hidden[name] = _plain(name) in self._names or _secret(name)
         return hidden
 
-    def _told_by(self, value: Mapping[Any, Any]) -> str | None:
+    def _value_key(self, value: Mapping[Any, Any]) -> str | None:
         """The key of a hidden field's value, if the field is a pair of name and value."""
         held = next((key for key in ("value", "values") if key in value), None)
         if held is None:
@@ -242,10 +242,10 @@ class Mask:
 
     def _items(self, items: list[Any], path: tuple[str, ...], *, closed: bool) -> list[Any]:
         if not self._outgoing.conversation and path and path[-1] == "messages":
-            return [self._said(item, path) for item in items]
+            return [self._without_text(item, path) for item in items]
         return [self._clean(item, path, closed=closed) for item in items]
 
-    def _said(self, item: Any, path: tuple[str, ...]) -> Any:
+    def _without_text(self, item: Any, path: tuple[str, ...]) -> Any:
         """Mask one message without its text, also in the short forms: a text, or a pair of role and text."""
         match item:
             case str():

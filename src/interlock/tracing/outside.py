@@ -46,7 +46,7 @@ def outside_call(facts: Mapping[str, Any], proposal: Mapping[str, Any]) -> Itera
                 told.update(result)
                 if watch is not None:
                     update = {"last_result": dict(result), "progress": [("done", {"key": proposal.get("key")})]}
-                    watch.came_of(Command(update={**update, "state": result.get("currentState")}))
+                    watch.record_result(Command(update={**update, "state": result.get("currentState")}))
 
             yield tell
     except BaseException as error:

@@ -50,7 +50,7 @@ class Watch:
         proposed = TraceReference.from_json(proposal.get("trace")) if isinstance(proposal, Mapping) else None
         return self.reference.to_json() | ({} if proposed is None else {"proposal": proposed.to_json()})
 
-    def came_of(self, command: Any) -> None:
+    def record_result(self, command: Any) -> None:
         """Record the node's result."""
         with _harmless():
             update = command.update if isinstance(command, Command) else None

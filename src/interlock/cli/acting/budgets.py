@@ -81,7 +81,7 @@ def raise_one(
         print_json({"ok": True, **after.to_json()})
         return
     console().print(
-        line(f"{after.name}: {after.left} {_what(after)} are left of {after.amount}, and {after.raised} more.")
+        line(f"{after.name}: {after.left} {_line(after)} are left of {after.amount}, and {after.raised} more.")
     )
 
 
@@ -90,5 +90,5 @@ def _row(one: BudgetStanding) -> tuple[str, ...]:
     return (one.name, f"{one.unit} per {one.per}", one.amount, one.raised, one.spent, left, one.raised_by or "nobody")
 
 
-def _what(one: BudgetStanding) -> str:
+def _line(one: BudgetStanding) -> str:
     return "tokens" if one.unit == "tokens" else "of money"

@@ -168,14 +168,14 @@ def next_step(messages: list[BaseMessage], offered: list[str]) -> Answer:
     if error in _TURNED_DOWN:
         return "As you wish: nothing was changed."
     steps = case.turns[len(spoken) - 1].steps
-    taken = _since_the_customer_spoke(messages)
+    taken = _messages_since_customer(messages)
     step = steps[taken] if taken < len(steps) else "Is there anything else?"
     if isinstance(step, Reply):
         return step.done if error is None else step.denied
     return step
 
 
-def _since_the_customer_spoke(messages: Sequence[BaseMessage]) -> int:
+def _messages_since_customer(messages: Sequence[BaseMessage]) -> int:
     taken = 0
     for message in reversed(messages):
         if isinstance(message, HumanMessage):

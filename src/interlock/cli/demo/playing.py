@@ -83,16 +83,16 @@ class Play:
             if state.interrupts:
                 if self.person is None:
                     return
-                self._go_on(self._answer([interrupt.value for interrupt in state.interrupts], self.person))
+                self._run_on(self._answer([interrupt.value for interrupt in state.interrupts], self.person))
             elif state.tasks:  # `next` omits a task that was done when the process died before its step ended
-                self._go_on(None)
+                self._run_on(None)
             else:
                 said = sum(isinstance(message, HumanMessage) for message in state.values.get("messages", []))
                 if said == len(self.case.turns) or self._is_finished:
                     return
                 text = self.case.turns[said].says
                 self.teller.customer(self.case, text)
-                self._go_on({"messages": [("user", text)]})
+                self._run_on({"messages": [("user", text)]})
                 if (notice := CLOSING.get(self._state().values.get("state", ""))) is not None:
                     self.teller.desk(notice)
             state = self._state()
@@ -133,7 +133,7 @@ class Play:
             return Command(resume={request["approvalId"]: answer})
         return None
 
-    def _go_on(self, given: Any) -> None:
+    def _run_on(self, given: Any) -> None:
         stream = self.desk.graph.stream(
             given, self.config, context=self.case.principal, stream_mode=["updates", "custom"]
         )

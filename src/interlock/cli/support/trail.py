@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from rich.text import Text
 
 from ...checkpointing.store import AuditKind, AuditRecord
-from ...pictures.record_text import what_of
+from ...pictures.record_text import result_of
 from .output import short
 from .tables import print_table
 
@@ -46,7 +46,7 @@ def _entry(record: AuditRecord) -> Text:
     said = Text(record.kind.value.replace("_", " "), style=_STYLES.get(record.kind, ""))
     if record.tool:
         said.append(f" {short(record.tool)}", style="bold")
-    if what := short(what_of(record)):
+    if what := short(result_of(record)):
         said.append(f"\n{what}", style="")
     return said
 

@@ -63,7 +63,7 @@ def with_approval(
             f"{tool} takes {', '.join(open_fields)} from the approver, and nobody supplied that. Nothing was done.",
             {"approvalId": approval.approval_id, "missing": open_fields},
         )
-    problem = _unlike_shown(definition, unit, admission, proposal, approval, preview=preview)
+    problem = _difference_from_shown(definition, unit, admission, proposal, approval, preview=preview)
     if isinstance(problem, Denial):
         return problem
     if problem is None:
@@ -173,7 +173,7 @@ def bind(
     return binding(definition, admission, requester=requester, state=instance.state, shown=shown, revision=revision)
 
 
-def _unlike_shown(
+def _difference_from_shown(
     definition: Definition,
     unit: Unit,
     admission: Admission,

@@ -105,7 +105,7 @@ def take(engine: Engine, approval: ApprovalRequest) -> Steps[Lapsed | None]:
     instance = yield InStore(lambda connection: instance_rows.load(connection, approval.workflow_id), write=False)
     if instance is None:
         return None
-    proposal = _instead(engine, approval, edge, instance.revision)
+    proposal = _expiry_proposal(engine, approval, edge, instance.revision)
     scope = outside_scope(approval.workflow_id, approval.requester)
     commands = Commands(engine, scope, node=None, head=instance.head_mark)
     outcome: Outcome | Broken = yield from commands.carry_out(proposal)
@@ -145,7 +145,7 @@ def _lapsed(
     return Lapsed(approval_id, workflow_id, before.tool, "escalated", after.rule.role or after.rule.who)
 
 
-def _instead(engine: Engine, approval: ApprovalRequest, edge: TakeEdge, revision: int) -> Proposal:
+def _expiry_proposal(engine: Engine, approval: ApprovalRequest, edge: TakeEdge, revision: int) -> Proposal:
     arguments = edge.arguments
     if arguments is None:
         contract = engine.definition.contracts.get(edge.tool)

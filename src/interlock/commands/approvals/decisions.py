@@ -130,11 +130,11 @@ def decide(
         AuditKind.DECISION,
         by,
         {
-            **_said(engine, unit, approval, taken),
+            **_decision_payload(engine, unit, approval, taken),
             "status": after.status.value,
             "stage": standing.stage,
             **({} if person is None else {"onBehalfOf": person}),
-            **_shown_anew(taken, after),
+            **_new_binding(taken, after),
         },
         tool=approval.tool,
         audit_ref=closed_ref(approval_id) if after.status.is_closed else None,
@@ -364,7 +364,7 @@ def _declined(
     unit.record(
         AuditKind.DECISION_REFUSED,
         by,
-        {**_said(engine, unit, approval, decision), "reason": storable(error.message)},
+        {**_decision_payload(engine, unit, approval, decision), "reason": storable(error.message)},
         tool=approval.tool,
         code=code or error.code,
     )
@@ -372,7 +372,7 @@ def _declined(
     return Declined(error)
 
 
-def _said(engine: Engine, unit: Unit, approval: ApprovalRequest, decision: Decision) -> dict[str, Any]:
+def _decision_payload(engine: Engine, unit: Unit, approval: ApprovalRequest, decision: Decision) -> dict[str, Any]:
     contract = engine.definition.contracts.get(approval.tool)
     sensitive = frozenset[str]() if contract is None else contract.sensitive
     unit.secrets.learn_from(approval.effective_arguments, sensitive)
@@ -384,7 +384,7 @@ def _said(engine: Engine, unit: Unit, approval: ApprovalRequest, decision: Decis
     }
 
 
-def _shown_anew(decision: Decision, approval: ApprovalRequest) -> dict[str, Any]:
+def _new_binding(decision: Decision, approval: ApprovalRequest) -> dict[str, Any]:
     """The new binding, for the record of an edit."""
     return {"digest": approval.digest} if decision.kind is DecisionKind.EDIT else {}
 

@@ -55,7 +55,7 @@ def reassign(
             barred.add(unit.instance.served)
         able = people - barred
         if people != able or len(able) + len(standing.agreed) < rule.count:
-            return _refused(unit, approval, by, _nobody(approval, people, able, by))
+            return _refused(unit, approval, by, _not_able(approval, people, able, by))
         people = people | frozenset(standing.agreed)
     given = replace(rule, by=people, from_case=rule.from_case - {"by"})
     after = replace(approval, rule=given, remind_at=given.reminder(unit.now))
@@ -173,7 +173,7 @@ def why_not_reassign(instance: Instance, approval: ApprovalRequest, by: Principa
         return InputError(
             f"{approval.tool} ({approval.approval_id}) is confirmed by the person served, and nobody else can. Nothing was changed."
         )
-    if by.id != approval.requester.id and (_decides_now(instance, approval, by) or _has(rule, by)):
+    if by.id != approval.requester.id and (_decides_now(instance, approval, by) or _may_reassign(rule, by)):
         return None
     who = "who proposed it" if by.id == approval.requester.id else by.id
     return PrincipalError(
@@ -190,7 +190,7 @@ def _decides_now(instance: Instance, approval: ApprovalRequest, by: Principal) -
     return by.is_known and approval.rule.why_not(requester=approval.requester, by=by, kind=kind, served=served) is None
 
 
-def _has(rule: Approval, by: Principal) -> bool:
+def _may_reassign(rule: Approval, by: Principal) -> bool:
     return rule.reassign is not None and by.has_role(rule.reassign)
 
 
@@ -206,7 +206,7 @@ def _people(to: People, by: Principal) -> frozenset[str] | RoleHolders:
     return who if isinstance(who, RoleHolders) else ids_of(who)
 
 
-def _nobody(approval: ApprovalRequest, people: Any, able: frozenset[str], by: Principal) -> InputError:
+def _not_able(approval: ApprovalRequest, people: Any, able: frozenset[str], by: Principal) -> InputError:
     cannot = sorted(people - able)
     why = f"{', '.join(cannot)} cannot decide it: the proposer, the caller, and those who have already agreed are excluded"
     few = f"they are too few, for {approval.rule.count} must agree"

@@ -127,7 +127,7 @@ def noted(engine: Engine, approval: ApprovalRequest, problem: str | None = None)
     return replace(approval, shown=shown)
 
 
-def is_what_was_shown(engine: Engine, approval: ApprovalRequest, shown: object) -> bool:
+def matches_shown(engine: Engine, approval: ApprovalRequest, shown: object) -> bool:
     """Whether the content that a thread shows for a request is the original one.
 
     Checkpoints are not trusted: anyone who can write them could show an approver another call than the one that runs.
@@ -142,7 +142,7 @@ def is_what_was_shown(engine: Engine, approval: ApprovalRequest, shown: object) 
         return False
 
 
-def not_what_was_shown(approval: ApprovalRequest) -> InvalidResume:
+def forged_content(approval: ApprovalRequest) -> InvalidResume:
     """The error for an answer to different content."""
     return InvalidResume(
         f"What the thread shows of {approval.tool} ({approval.approval_id}) is not what was asked: its checkpoint was changed. Nothing was "
@@ -229,9 +229,9 @@ def after_deadline(rule: Approval) -> str:
 __all__ = [
     "after_deadline",
     "decided_by",
-    "is_what_was_shown",
+    "forged_content",
+    "matches_shown",
     "moment",
-    "not_what_was_shown",
     "noted",
     "payload",
     "supplied_in",

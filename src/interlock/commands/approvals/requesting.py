@@ -77,13 +77,13 @@ class Requests:
             return self._request(connection, proposal, unit)
         if approval.status is ApprovalStatus.REQUESTED:
             return self._open(connection, proposal, approval, unit)
-        if not lets_pass(approval):
+        if not may_execute(approval):
             return self._commands.refuse(connection, proposal, self.closed(approval))
         return None
 
     def closed(self, approval: ApprovalRequest) -> Denial:
         """The answer to a call whose request was rejected, expired, or is void."""
-        return turned_down(approval, self._engine.definition.wire_names.get(approval.tool, approval.tool))
+        return closed_denial(approval, self._engine.definition.wire_names.get(approval.tool, approval.tool))
 
     def _open(
         self, connection: Connection, proposal: Proposal, approval: ApprovalRequest, unit: Unit | None
@@ -200,13 +200,13 @@ def _hidden(unit: Unit, shown: JsonObject, sensitive: Collection[str]) -> JsonOb
     return cast("JsonObject", rest) | origins
 
 
-def lets_pass(approval: ApprovalRequest) -> bool:
+def may_execute(approval: ApprovalRequest) -> bool:
     """Whether a call may be executed: it was granted; or it was used or is void, and executing it returns its stored answer."""
     status = approval.status
     return status is not ApprovalStatus.REQUESTED and (not status.is_closed or status is ApprovalStatus.VOID)
 
 
-def turned_down(approval: ApprovalRequest, tool: str) -> Denial:
+def closed_denial(approval: ApprovalRequest, tool: str) -> Denial:
     """The answer to a call whose request is closed, so that it will never be executed."""
     said, about = approval.message, {"approvalId": approval.approval_id}
     match approval.status:
@@ -238,4 +238,4 @@ def turned_down(approval: ApprovalRequest, tool: str) -> Denial:
     )
 
 
-__all__ = ["Asked", "Overdue", "Requests", "Stands", "lets_pass", "turned_down"]
+__all__ = ["Asked", "Overdue", "Requests", "Stands", "closed_denial", "may_execute"]

@@ -29,7 +29,7 @@ def planned(definition: Definition, unit: Unit) -> list[CallToUndo]:
     calls = [_call(definition, unit, entry) for entry in entries]
     for number, call in enumerate(calls):
         if call.became is Became.TO_UNDO and call.arguments is not None:
-            _see_whether_undone(definition, call, [*zip(calls, entries, strict=True)][:number])
+            _mark_if_undone(definition, call, [*zip(calls, entries, strict=True)][:number])
     return calls
 
 
@@ -86,14 +86,14 @@ def _call(definition: Definition, unit: Unit, entry: LedgerEntry) -> CallToUndo:
 def _undo_of(definition: Definition, tool: str, call: CallToUndo) -> Undoes:
     """The undo of a call by its edge; if several edges are possible, they have to agree."""
     edges = [edge for edge in definition.edges if edge.tool.name == tool]
-    took = [edge for edge in edges if _took(edge, call)] or edges
+    took = [edge for edge in edges if _may_have_taken(edge, call)] or edges
     undos = [edge.undone_by for edge in took]
     if not undos or any(one != undos[0] for one in undos):
         return None
     return undos[0]
 
 
-def _took(edge: Edge, call: CallToUndo) -> bool:
+def _may_have_taken(edge: Edge, call: CallToUndo) -> bool:
     return (not call.state or edge.source == call.state) and (not call.target or edge.target == call.target)
 
 
@@ -114,9 +114,7 @@ def _arguments(definition: Definition, undo: Undo, entry: LedgerEntry) -> Any:
     return found if problem is None else f"the arguments of {undo.command.name} cannot be kept: {problem}"
 
 
-def _see_whether_undone(
-    definition: Definition, call: CallToUndo, later: Sequence[tuple[CallToUndo, LedgerEntry]]
-) -> None:
+def _mark_if_undone(definition: Definition, call: CallToUndo, later: Sequence[tuple[CallToUndo, LedgerEntry]]) -> None:
     assert call.by is not None and call.arguments is not None  # noqa: S101, PT018 -- it was planned
     wanted = definition.contracts[call.by].fingerprint_of(call.arguments)
     for other, entry in reversed(later):  # the first one after it

@@ -118,10 +118,10 @@ def advance(engine: Engine, workflow_id: str, denied: Mapping[str, Denied], conn
     for call in row.calls:
         if call.became is not Became.TO_UNDO:
             continue
-        state = _look(engine, unit, row, call, denied)
-        if state is _Stands.SETTLED:
+        state = _progress_of(engine, unit, row, call, denied)
+        if state is _Progress.SETTLED:
             continue
-        if state is _Stands.TO_DO:
+        if state is _Progress.TO_DO:
             following = Next(_proposal(unit, call, by), unit.instance.head_mark)
         break
     else:
@@ -135,7 +135,7 @@ def _by(row: CancellationRow) -> Principal:
     return row.requested_by or by_deadline(row.tenant)
 
 
-class _Stands(StrEnum):
+class _Progress(StrEnum):
     """The progress of undoing one call."""
 
     SETTLED = "settled"
@@ -144,25 +144,27 @@ class _Stands(StrEnum):
     """The undo is in progress, has to be resolved by a person, or was denied temporarily."""
 
 
-def _look(engine: Engine, unit: Unit, row: CancellationRow, call: CallToUndo, denied: Mapping[str, Denied]) -> _Stands:
+def _progress_of(
+    engine: Engine, unit: Unit, row: CancellationRow, call: CallToUndo, denied: Mapping[str, Denied]
+) -> _Progress:
     workflow_id, by = unit.instance.workflow_id, _by(row)
     done = ledger_rows.load(unit.connection, workflow_id, call.key)
     if done is None or done.status is LedgerStatus.FAILED:
         return _settle(unit, call, by, Became.NOTHING, "it did not happen")
     if done.status is not LedgerStatus.COMPLETED:
-        return _Stands.WAITS
+        return _Progress.WAITS
     if call.by is None:
         plan(engine.definition, done, call)
         if call.became is not Became.TO_UNDO:
             return _settle(unit, call, by, call.became, call.why)
     key = undo_key(workflow_id, call.key)
     entry = ledger_rows.load(unit.connection, workflow_id, key)
-    return _by_its_undo(unit, row, call, entry, denied.get(key))
+    return _progress_of_undo(unit, row, call, entry, denied.get(key))
 
 
-def _by_its_undo(
+def _progress_of_undo(
     unit: Unit, row: CancellationRow, call: CallToUndo, entry: LedgerEntry | None, denied: Denied | None
-) -> _Stands:
+) -> _Progress:
     by = _by(row)
     match None if entry is None else entry.status:
         case LedgerStatus.COMPLETED:
@@ -171,10 +173,10 @@ def _by_its_undo(
         case LedgerStatus.DRY_RUN:
             return _settle(unit, call, by, Became.LEFT, "it was a dry run")
         case LedgerStatus.UNKNOWN:
-            return _Stands.WAITS
+            return _Progress.WAITS
         case LedgerStatus.STARTED:
             assert entry is not None  # noqa: S101 -- it has a status
-            return _Stands.WAITS if is_running(unit, entry) else _Stands.TO_DO
+            return _Progress.WAITS if is_running(unit, entry) else _Progress.TO_DO
         case LedgerStatus.FAILED if entry is not None and entry.result is not None:
             return _settle(unit, call, by, Became.LEFT, _message(entry.result))
     if denied is not None:
@@ -183,14 +185,14 @@ def _by_its_undo(
             return _settle(unit, call, by, Became.LEFT, denied.why)
         call.why, call.denials = denied.why, call.denials + 1
         call.again_at = min(unit.now + min(_MINUTE << (call.denials - 1), _LONGEST_PAUSE), until)
-    return _Stands.TO_DO if call.again_at is None or unit.now >= call.again_at else _Stands.WAITS
+    return _Progress.TO_DO if call.again_at is None or unit.now >= call.again_at else _Progress.WAITS
 
 
-def _settle(unit: Unit, call: CallToUndo, by: Principal, became: Became, why: str | None) -> _Stands:
+def _settle(unit: Unit, call: CallToUndo, by: Principal, became: Became, why: str | None) -> _Progress:
     call.became, call.why = became, why
     if became is Became.LEFT:
         record_left(unit, call, by)
-    return _Stands.SETTLED
+    return _Progress.SETTLED
 
 
 def _message(result: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from ...checkpointing.faults import translate
 from ...checkpointing.store import Unit
-from ...rules.denials import Denial, rule_broken, said_no
+from ...rules.denials import Denial, refused_by_rule, rule_broken
 from ...rules.gate import Admission, Verdict, judge
 from ...rules.proposals import Proposal
 from ...rules.view import GuardView
@@ -94,7 +94,7 @@ def preview_of(commands: Asking, unit: Unit, admission: Admission, proposal: Pro
             contract, label, lambda context: contract.show_preview(admission.arguments, context, asking.view.apart())
         )
     except Refused as refusal:
-        return asking.settled(said_no(refusal, contract.wire_name))
+        return asking.settled(refused_by_rule(refusal, contract.wire_name))
     except RuleError as error:
         return asking.settled(rule_broken(error, contract.wire_name, admission.edge))
     except InvalidOutput as error:

@@ -55,7 +55,7 @@ def origins_shown(
         value = one.value if one.origin is Origin.NOWHERE else None
         found.setdefault((one.label, one.origin, one.source, accepted, repr(value)), (accepted, one))
     first = sorted(found.values(), key=lambda told: told[0])[:MOST_SHOWN]
-    looking = _Looking(unit, tuple(one for _, one in first))
+    looking = _RecordSearch(unit, tuple(one for _, one in first))
     sources: list[JSON] = []
     for accepted, one in (told for told in found.values() if told in first):
         name = one.path[0]
@@ -69,7 +69,7 @@ def origins_shown(
 
 
 @dataclass(frozen=True)
-class _Looking:
+class _RecordSearch:
     """Searches the records of one instance."""
 
     unit: Unit

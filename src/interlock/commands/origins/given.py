@@ -68,12 +68,12 @@ def _texts(given: Any) -> Iterator[str]:
         given = {name: getattr(given, name) for name in type(given).model_fields}
     for value in given.values() if isinstance(given, Mapping) else ():
         for one in value if isinstance(value, list) and not _is_pair(value) else [value]:
-            text = _of_a_person(one)
+            text = _user_text(one)
             if text.strip():
                 yield text
 
 
-def _of_a_person(one: Any) -> str:
+def _user_text(one: Any) -> str:
     """The text of a user's message, in each form that LangChain accepts; empty for anything else, such as a plain string."""
     if isinstance(one, HumanMessage):
         return str(one.text)

@@ -9,7 +9,7 @@ from ...tools.results import ErrorBody, ErrorResult, Pending, PendingDecision, R
 from ...tools.storable import storable
 from ..approvals.binding import closed_ref
 from ..approvals.payload import decided_by, moment
-from ..approvals.requesting import turned_down
+from ..approvals.requesting import closed_denial
 from ..execution.attempts import Broken, Outcome, unresolved
 from ..running.engine import Engine
 
@@ -55,7 +55,7 @@ def pending(engine: Engine, instance: Instance, approval: ApprovalRequest) -> Pe
 
 def closed(engine: Engine, instance: Instance, approval: ApprovalRequest) -> Result:
     """The answer for a closed request that will not be executed: the same each time, and nothing is written."""
-    denial = turned_down(approval, engine.definition.wire_names.get(approval.tool, approval.tool))
+    denial = closed_denial(approval, engine.definition.wire_names.get(approval.tool, approval.tool))
     return error(engine, instance, approval, denial, closed_ref(approval.approval_id))
 
 

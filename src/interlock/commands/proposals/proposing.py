@@ -41,7 +41,7 @@ from .calls import Call, check_same
 from .limits import Limit, limited, why_limited
 from .streaming import stream_for_tools
 
-Stood = Result | Pending
+ProposalStatus = Result | Pending
 """The status of a proposal."""
 
 
@@ -56,7 +56,7 @@ class _Found:
     """The rate limit that the caller has reached, if any."""
 
 
-def propose(engine: Engine, call: Call) -> Steps[Stood]:
+def propose(engine: Engine, call: Call) -> Steps[ProposalStatus]:
     """Judge a call, and execute it, or request the decision that it needs first.
 
     Raises:
@@ -69,7 +69,7 @@ def propose(engine: Engine, call: Call) -> Steps[Stood]:
     """
     by, contract = call.principal, call.contract(engine.definition)
     key, problem = _key_of(call, contract)
-    found: _Found = yield InStore(partial(_look, engine, call, key), write=False)
+    found: _Found = yield InStore(partial(_find, engine, call, key), write=False)
     instance = found.instance
     yield from refuse_strangers(engine, instance, by)
     if problem is not None:
@@ -93,24 +93,26 @@ def propose(engine: Engine, call: Call) -> Steps[Stood]:
         return done
 
 
-def _proposed(engine: Engine, call: Call, commands: Commands, proposal: Proposal, found: _Found) -> Steps[Stood]:
+def _proposed(
+    engine: Engine, call: Call, commands: Commands, proposal: Proposal, found: _Found
+) -> Steps[ProposalStatus]:
     contract = engine.definition.contracts.get(proposal.tool)
     if found.approval is not None and call.asks:
         check_same(found.approval, proposal, contract)
-        return (yield from _stood(engine, found.approval))
+        return (yield from _status_of(engine, found.approval))
     if call.asks and found.entry is None and found.limit is not None:
         return (yield from limited(engine, found.instance, call.principal, found.limit))
     if call.asks and found.entry is None and _may_ask(engine, found.instance, proposal.tool):
         # Without a given revision there is nothing to compare.
         asking = commands if call.revision is not None else _commands(engine, found.instance, call.principal)
         stands = yield from asking.recording(
-            proposal, in_store(partial(_asked, commands=asking, proposal=engine.completed(proposal)))
+            proposal, in_store(partial(_request, commands=asking, proposal=engine.completed(proposal)))
         )
         match stands:
             case Asked(approval) | Overdue(approval):
-                return (yield from _stood(engine, approval))
+                return (yield from _status_of(engine, approval))
             case ApprovalRequest():
-                return (yield from _stood(engine, stands))
+                return (yield from _status_of(engine, stands))
             case Outcome() | Broken():
                 return answered(stands)
     try:
@@ -120,14 +122,14 @@ def _proposed(engine: Engine, call: Call, commands: Commands, proposal: Proposal
         raise
 
 
-def _asked(connection: Connection, commands: Commands, proposal: Proposal) -> Any:
+def _request(connection: Connection, commands: Commands, proposal: Proposal) -> Any:
     unit, _, approval = commands.unit_for(connection, proposal)
     if approval is not None:
         return approval  # another process has made the request since the lookup
     return Requests(commands).stand(connection, proposal, None, unit)
 
 
-def standing(engine: Engine, approval_id: str, by: Principal | None) -> Steps[Stood]:
+def standing(engine: Engine, approval_id: str, by: Principal | None) -> Steps[ProposalStatus]:
     """The status of a proposal that needed a decision; executes a granted one, once.
 
     Args:
@@ -142,7 +144,7 @@ def standing(engine: Engine, approval_id: str, by: Principal | None) -> Steps[St
         OutcomeUnknown: It was interrupted during its effect.
     """
     approval, _ = yield from looked_up(engine, approval_id, by)
-    return (yield from _stood(engine, approval))
+    return (yield from _status_of(engine, approval))
 
 
 def looked_up(engine: Engine, approval_id: str, by: Principal | None) -> Steps[tuple[ApprovalRequest, Instance]]:
@@ -166,7 +168,7 @@ def looked_up(engine: Engine, approval_id: str, by: Principal | None) -> Steps[t
     return approval, instance
 
 
-def _stood(engine: Engine, approval: ApprovalRequest) -> Steps[Stood]:
+def _status_of(engine: Engine, approval: ApprovalRequest) -> Steps[ProposalStatus]:
     """The current status of a proposal, after due work on it."""
     current, instance = yield from settled(engine, approval)
     if current.status is ApprovalStatus.REQUESTED:
@@ -174,16 +176,16 @@ def _stood(engine: Engine, approval: ApprovalRequest) -> Steps[Stood]:
     if current.status.is_closed:
         return (yield from asked_apart(engine.definition, lambda: closed(engine, instance, current)))
     if current.status is ApprovalStatus.USED:
-        return (yield from _came_to(engine, current, instance))
+        return (yield from _stored_result(engine, current, instance))
     if not current.is_at_the_door:
-        raise _of_a_thread(current)
+        raise _belongs_to_thread(current)
     return (yield from carry_out(engine, current, instance))
 
 
 def settled(engine: Engine, approval: ApprovalRequest) -> Steps[tuple[ApprovalRequest, Instance]]:
     """The current request with its instance, after an overdue deadline was applied, and void if the instance has moved."""
     while True:
-        current, instance, is_behind = yield InStore(partial(_as_it_is, engine, approval.approval_id), write=False)
+        current, instance, is_behind = yield InStore(partial(_reload, engine, approval.approval_id), write=False)
         if not is_behind:
             return current, instance
         overdue: Overdue | None = yield InStore(partial(_settle, engine, approval=current))
@@ -191,13 +193,13 @@ def settled(engine: Engine, approval: ApprovalRequest) -> Steps[tuple[ApprovalRe
             yield from take(engine, overdue.approval)
 
 
-def _as_it_is(engine: Engine, approval_id: str, connection: Connection) -> tuple[ApprovalRequest, Instance, bool]:
+def _reload(engine: Engine, approval_id: str, connection: Connection) -> tuple[ApprovalRequest, Instance, bool]:
     """A request and its instance, and whether it has due work."""
     current, instance = _with_instance(connection, approval_id)
     if current is None or instance is None:
         raise unknown_approval(approval_id)
     is_due = current.expires_at is not None and current.is_due(engine.store.now(connection))
-    return current, instance, is_due or _is_behind(instance, current)
+    return current, instance, is_due or _has_moved_on(instance, current)
 
 
 def carry_out(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Result]:
@@ -231,7 +233,7 @@ def _void_denied(connection: Connection, commands: Commands, approval: ApprovalR
         unit.flush()
 
 
-def _came_to(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Result]:
+def _stored_result(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Result]:
     """The result of an executed proposal; the result of a read is not stored."""
     entry: LedgerEntry | None = yield InStore(
         lambda connection: ledger_rows.load(connection, approval.workflow_id, approval.idempotency_key), write=False
@@ -248,7 +250,7 @@ def _came_to(engine: Engine, approval: ApprovalRequest, instance: Instance) -> S
     return (yield from asked_apart(engine.definition, lambda: error(engine, instance, approval, denial, ref)))
 
 
-def _is_behind(instance: Instance, approval: ApprovalRequest) -> bool:
+def _has_moved_on(instance: Instance, approval: ApprovalRequest) -> bool:
     """Whether the instance has left the position of an open proposal, or of a granted one that is not executed."""
     is_open = approval.status is ApprovalStatus.REQUESTED or (approval.status.is_granted and approval.is_at_the_door)
     return is_open and moved_on(instance, approval) and instance.running_key != approval.idempotency_key
@@ -263,7 +265,7 @@ def _settle(engine: Engine, connection: Connection, approval: ApprovalRequest) -
     after = lapse(engine, unit, current)
     if after is current and current.is_due(unit.now):
         return Overdue(current)
-    if _is_behind(unit.instance, after):
+    if _has_moved_on(unit.instance, after):
         void(unit, after, f"the workflow moved on from {after.state!r}")
     unit.flush()
     return None
@@ -276,7 +278,7 @@ def _key_of(call: Call, contract: ToolContract | None) -> tuple[str, InputError 
         return "", error
 
 
-def _look(engine: Engine, call: Call, key: str, connection: Connection) -> _Found:
+def _find(engine: Engine, call: Call, key: str, connection: Connection) -> _Found:
     by, workflow_id = call.principal, call.workflow_id
     begun = look_under(connection, workflow_id, key)
     instance = engine.owned(None if begun is None else begun.instance, by, workflow_id)
@@ -316,7 +318,7 @@ def _facts(engine: Engine, instance: Instance, tool: str) -> Mapping[str, Any]:
     }
 
 
-def _of_a_thread(approval: ApprovalRequest) -> ConflictError:
+def _belongs_to_thread(approval: ApprovalRequest) -> ConflictError:
     where = "" if approval.thread_id is None else f" {approval.thread_id}"
     return ConflictError(
         f"{approval.tool} ({approval.approval_id}) was proposed by the model of the thread{where} and is granted: its graph executes it. Nothing was "
@@ -329,4 +331,4 @@ def _of_a_thread(approval: ApprovalRequest) -> ConflictError:
     )
 
 
-__all__ = ["Stood", "carry_out", "looked_up", "propose", "settled", "standing"]
+__all__ = ["ProposalStatus", "carry_out", "looked_up", "propose", "settled", "standing"]

@@ -53,7 +53,7 @@ def tell(error: RuleError, asked: Asked, secrets: Secrets | None = None) -> None
     note(rule=error.rule, rule_error=secrets.text("".join(traceback.format_exception(cause or error)))[-_LONGEST:])
 
 
-def tell_once(error: RuleError, asked: Asked) -> None:
+def report_once(error: RuleError, asked: Asked) -> None:
     """As `tell`, but only once per rule, state and revision, because the offered tools are computed very often."""
     key = (error.rule, type(error.__cause__), asked.workflow_id, asked.revision)
     if key in _told:
@@ -67,4 +67,4 @@ def tell_once(error: RuleError, asked: Asked) -> None:
 _LONGEST = 8_000
 """The maximum length of a traceback in a trace."""
 
-__all__ = ["tell", "tell_once"]
+__all__ = ["report_once", "tell"]

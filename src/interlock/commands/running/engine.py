@@ -20,7 +20,7 @@ from ...tools.model_answers import Answers, is_plain, plain_content, read_once
 from ...tools.origins.contracts import output_fields
 from ...tools.principal import Principal
 from ...tools.sinks import logger_of
-from .broken_rules import tell_once
+from .broken_rules import report_once
 from .facts import StoredFacts, asked_apart
 from .operations import Steps
 
@@ -85,7 +85,7 @@ class Engine:
             broken=broken,
         )
         for error in broken.values():
-            tell_once(error, view)
+            report_once(error, view)
         return edges
 
     def offered_for(self, at: Unit | Instance, principal: Principal) -> tuple[str, ...]:

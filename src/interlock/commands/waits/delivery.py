@@ -169,7 +169,7 @@ def _deliver(engine: Engine, connection: Connection, envelope: EventEnvelope, kn
     else:
         rule = next(iter(rules.values()))
         correlation = rule.correlation_of(envelope)
-        found = _look(engine, connection, envelope, rules, correlation)
+        found = _match(engine, connection, envelope, rules, correlation)
     inbox_rows.settle(connection, event, found.status, note=found.note, now=now, correlation=correlation)
     for workflow_id, wait_id in zip(found.ended_of, found.ended, strict=True):
         engine.store.note_due(connection, workflow_id, f"wait/{wait_id}")
@@ -183,7 +183,7 @@ def _deliver(engine: Engine, connection: Connection, envelope: EventEnvelope, kn
     )
 
 
-def _look(
+def _match(
     engine: Engine,
     connection: Connection,
     envelope: EventEnvelope,
@@ -230,7 +230,7 @@ def _look(
                 found.ended_of.append(wait.workflow_id)
     if looked:
         return found
-    return _too_early_or_too_late(engine, connection, envelope, rules, known)
+    return _unmatched(engine, connection, envelope, rules, known)
 
 
 def _count(
@@ -249,7 +249,7 @@ def _count(
     return count(engine, unit, rule, fresh, envelope)
 
 
-def _too_early_or_too_late(
+def _unmatched(
     engine: Engine,
     connection: Connection,
     envelope: EventEnvelope,

@@ -140,7 +140,7 @@ def retry(connection: Connection, number: int, *, per_tenant: int) -> QueuedRun:
     job = found.job
     values = {"id": number, "tenant": job.tenant, "lock": lock_of(job.tenant, job.thread_id, per_tenant)}
     if connection.execute(statement, values).rowcount != 1:
-        raise _not_so(found, "retried", "Only a run that failed, waits for another attempt or was cancelled is.")
+        raise _wrong_status(found, "retried", "Only a run that failed, waits for another attempt or was cancelled is.")
     connection.execute(sa.text("SELECT pg_notify('procrastinate_any_queue_v1', :text)"), {"text": _notice(number)})
     connection.execute(
         sa.text("SELECT pg_notify('procrastinate_queue_v1#interlock', :text)"), {"text": _notice(number)}
@@ -160,7 +160,9 @@ def cancel(connection: Connection, number: int) -> QueuedRun:
         "UPDATE procrastinate_jobs SET status = 'cancelled' WHERE id = :id AND status IN ('todo', 'failed')"
     )
     if connection.execute(statement, {"id": number}).rowcount != 1:
-        raise _not_so(found, "cancelled", "Only a run that is due, waits for another attempt or needs a person is.")
+        raise _wrong_status(
+            found, "cancelled", "Only a run that is due, waits for another attempt or needs a person is."
+        )
     if found.job.input_id is not None:
         inputs.delete(connection, found.job.input_id)
     return load(connection, number)
@@ -170,7 +172,7 @@ def _notice(number: int) -> str:
     return json.dumps({"type": "job_inserted", "job_id": number})
 
 
-def _not_so(found: QueuedRun, what: str, who: str) -> ConflictError:
+def _wrong_status(found: QueuedRun, what: str, who: str) -> ConflictError:
     return ConflictError(
         f"The run {found.number} is {found.status.value}, and was not {what}. {who}",
         retryable=False,

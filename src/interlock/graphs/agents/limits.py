@@ -84,12 +84,12 @@ def messages_of(response: Any) -> Sequence[Any]:
     return made.result if isinstance(made, ModelResponse) else [made]
 
 
-def with_told(request: ModelRequest[Any], told: str | None) -> ModelRequest[Any]:
+def with_resume_text(request: ModelRequest[Any], told: str | None) -> ModelRequest[Any]:
     """The request with the text that resumed a stopped run."""
     return request.override(messages=[*request.messages, HumanMessage(told)]) if told else request
 
 
-def turn_away(engine: Engine, scope: Scope, offer: Offer, made: Any, foreign: Foreign) -> Steps[Any]:
+def answer_excess(engine: Engine, scope: Scope, offer: Offer, made: Any, foreign: Foreign) -> Steps[Any]:
     """Answer the calls beyond the limit of one message, all in one step, and add the answers next to the message.
 
     The message keeps them as invalid calls. For each ordinary call, an agent searches all answers, which takes quadratic time.
@@ -152,7 +152,7 @@ def _without(message: AIMessage, turned_away: set[int], denial: Denial) -> AIMes
     return message.model_copy(update=changed) if invalid else message
 
 
-def spoken(engine: Engine, scope: Scope, offer: Offer, made: Any) -> Steps[Any]:
+def checked_response(engine: Engine, scope: Scope, offer: Offer, made: Any) -> Steps[Any]:
     """The model's response, after the state's check of its words, if it has one."""
     response = made.model_response if isinstance(made, ExtendedModelResponse) else made
     state, view = engine.definition.state(offer.instance.state), engine.view(offer.instance, offer.requester)
@@ -178,4 +178,13 @@ def _with(made: Any, kept: Mapping[int, AIMessage], answers: Sequence[ToolMessag
     return ExtendedModelResponse(model_response=response, command=command)
 
 
-__all__ = ["AFTER_STOP", "Turn", "messages_of", "spoken", "turn_away", "turn_of", "with_told", "within_limits"]
+__all__ = [
+    "AFTER_STOP",
+    "Turn",
+    "answer_excess",
+    "checked_response",
+    "messages_of",
+    "turn_of",
+    "with_resume_text",
+    "within_limits",
+]

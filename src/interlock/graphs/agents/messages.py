@@ -96,7 +96,7 @@ def ungated(made: ModelResponse[Any] | ExtendedModelResponse[Any]) -> list[dict[
     return [used for one in response.result if isinstance(one, AIMessage) for used in used_of_the_providers(one)]
 
 
-def asked_anew(message: AIMessage, broken_off: Sequence[ToolCall]) -> ModelResponse[Any]:
+def repeated_message(message: AIMessage, broken_off: Sequence[ToolCall]) -> ModelResponse[Any]:
     """Return a message again, in its old place, so that the agent executes its open calls instead of calling its model.
 
     Args:
@@ -111,7 +111,7 @@ def asked_anew(message: AIMessage, broken_off: Sequence[ToolCall]) -> ModelRespo
 
 def message_of(request: ToolCallRequest) -> tuple[AIMessage, int] | None:
     """The message of a call, and the call's index in it; None for a call that another middleware made."""
-    message = _last_said(request)
+    message = _last_model_message(request)
     if message is None:
         return None
     wanted = request.tool_call["id"]
@@ -125,7 +125,7 @@ def message_of(request: ToolCallRequest) -> tuple[AIMessage, int] | None:
     return None
 
 
-def _last_said(request: ToolCallRequest) -> AIMessage | None:
+def _last_model_message(request: ToolCallRequest) -> AIMessage | None:
     return next((one for one in reversed(request.state.get("messages", [])) if isinstance(one, AIMessage)), None)
 
 
@@ -170,7 +170,7 @@ def unreadable(request: ToolCallRequest) -> str | None:
     arguments: Any = request.tool_call["args"]
     if not isinstance(arguments, dict):
         return f"the arguments are a {type(arguments).__name__} and not an object"
-    message = _last_said(request)
+    message = _last_model_message(request)
     reason = None if message is None else cut_off(message)
     if reason is not None and message_of(request) is not None:
         return f"the message was cut off ({reason}) before this call was whole; make it again, and with less in one message"
@@ -180,4 +180,4 @@ def unreadable(request: ToolCallRequest) -> str | None:
     return problem_of({"type": "invalid_tool_call", "name": None, "id": None, "args": text, "error": None})
 
 
-__all__ = ["as_asked", "asked_anew", "key_of", "keys_of", "message_of", "said", "sent", "ungated", "unreadable"]
+__all__ = ["as_asked", "key_of", "keys_of", "message_of", "repeated_message", "said", "sent", "ungated", "unreadable"]

@@ -56,11 +56,11 @@ from ...tools.schemas.offered.strict import without_nulls
 from .agent_nodes import AgentsApprovalNode, AgentsExecutionNode
 from .calls import Offer, SignedCall, is_turn_of, signed_call, with_words
 from .gated_tool import GatedTool
-from .limits import AFTER_STOP, messages_of, spoken, turn_away, with_told, within_limits
-from .messages import asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
+from .limits import AFTER_STOP, answer_excess, checked_response, messages_of, with_resume_text, within_limits
+from .messages import key_of, keys_of, message_of, repeated_message, said, sent, ungated, unreadable
 from .requests import as_noted, name_of, not_called, paired, with_call
 from .runs import AgentRuns
-from .words import keep_said
+from .words import keep_user_texts
 
 InitialData = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """The data of a new instance, or a function that computes it from the agent's state."""
@@ -137,26 +137,26 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
     ) -> Any:
         """Offer the model exactly the tools that it may call now, or return its last message again if that has unanswered calls."""
         scope = self._scope()
-        if (open_calls := run(self.engine.store, self._left_open(request, scope))) is not None:
+        if (open_calls := run(self.engine.store, self._unanswered_message(request, scope))) is not None:
             return open_calls
         offer = run(self.engine.store, self._offered(request, scope))
         told = run(self.engine.store, within_limits(self.engine, request, offer, scope, self._lets_through))
         with listening() as heard:
-            response = handler(self._narrowed(with_told(request, told), offer.tools))
-        return run(self.engine.store, self._said(request, response, offer, heard, scope, told=told))
+            response = handler(self._narrowed(with_resume_text(request, told), offer.tools))
+        return run(self.engine.store, self._signed_response(request, response, offer, heard, scope, told=told))
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> Any:
         """Asynchronous form of `wrap_model_call`, with the same arguments, result and errors."""
         scope = self._scope(asyncio.get_running_loop())
-        if (open_calls := await arun(self.engine.store, self._left_open(request, scope))) is not None:
+        if (open_calls := await arun(self.engine.store, self._unanswered_message(request, scope))) is not None:
             return open_calls
         offer = await arun(self.engine.store, self._offered(request, scope))
         told = await arun(self.engine.store, within_limits(self.engine, request, offer, scope, self._lets_through))
         with listening() as heard:
-            response = await handler(self._narrowed(with_told(request, told), offer.tools))
-        return await arun(self.engine.store, self._said(request, response, offer, heard, scope, told=told))
+            response = await handler(self._narrowed(with_resume_text(request, told), offer.tools))
+        return await arun(self.engine.store, self._signed_response(request, response, offer, heard, scope, told=told))
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> ToolMessage | Command[Any]:
         """Pass a call on to the other middlewares; at the end, the workflow judges and executes it, and asks for approval if necessary."""
@@ -208,7 +208,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
             found = yield InStore(lambda connection: ensure_instance(self.engine, connection, scope, requester, given))
         elif enters:
             yield from refuse_strangers(self.engine, self.engine.owned(found, requester, scope.workflow_id), requester)
-        yield from keep_said(self.engine, scope, requester, enters=enters)
+        yield from keep_user_texts(self.engine, scope, requester, enters=enters)
         if scope.principal.is_known:  # otherwise the application resumes it
             self.engine.owned(found, scope.principal, scope.workflow_id)
         return self.engine.owned(found, requester, scope.workflow_id)
@@ -252,7 +252,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
 
     # What was called
 
-    def _said(
+    def _signed_response(
         self,
         request: ModelRequest[Any],
         response: Any,
@@ -273,8 +273,8 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         # The key is new each time, so that a model call repeated after a crash never reuses the keys of the first one.
         yield from settle(self.engine, offer.reserved, messages_of(response))
         made = said(response, mint("msg"), request.state.get("messages", []), offer.sign, keep)
-        made = yield from spoken(self.engine, scope, offer, made)
-        made = yield from turn_away(self.engine, scope, offer, made, self._lets_through)
+        made = yield from checked_response(self.engine, scope, offer, made)
+        made = yield from answer_excess(self.engine, scope, offer, made, self._lets_through)
         if used := ungated(made):
             outcomes = Commands(self.engine, scope, node=None, head=None).outcomes
 
@@ -285,7 +285,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
             yield InStore(record)
         return made
 
-    def _left_open(self, request: ModelRequest[Any], scope: Scope) -> Steps[ModelResponse[Any] | None]:
+    def _unanswered_message(self, request: ModelRequest[Any], scope: Scope) -> Steps[ModelResponse[Any] | None]:
         """The last message again, if a message of the user came before the answers to its calls.
 
         Only recorded calls are resumed: an approval is requested again or becomes void, and an executed call is answered. Any other call is
@@ -303,7 +303,9 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
             return None
         instance = yield from self._begin({}, scope, scope.principal)
         message = with_words(message, scope.principal, messages, instance)  # now a call of this principal's turn
-        return asked_anew(message, [cast("ToolCall", calls[number]) for number in found[1] if number not in known])
+        return repeated_message(
+            message, [cast("ToolCall", calls[number]) for number in found[1] if number not in known]
+        )
 
     # What is called
 

@@ -9,7 +9,7 @@ from ...nodes.execution import until_checkpointed
 from ...tools.principal import Principal
 
 
-def keep_said(engine: Engine, scope: Scope, principal: Principal, *, enters: bool) -> Steps[None]:
+def keep_user_texts(engine: Engine, scope: Scope, principal: Principal, *, enters: bool) -> Steps[None]:
     """Store the texts in this run's input, if a policy traces arguments.
 
     An agent's state is not trusted; the input is read from the run's first checkpoint, which the durability `exit` does not write.
@@ -28,4 +28,4 @@ def keep_said(engine: Engine, scope: Scope, principal: Principal, *, enters: boo
         yield InStore(lambda connection: keep_words(engine, connection, scope.workflow_id, principal, texts))
 
 
-__all__ = ["keep_said"]
+__all__ = ["keep_user_texts"]

@@ -27,10 +27,10 @@ def used(budget: Budget, messages: Iterable[Any], prices: Prices) -> int:
     said = [message for message in messages if isinstance(message, AIMessage)]
     if not said:
         return budget.reserve
-    return sum(_of(budget, message, prices) for message in said)
+    return sum(_usage_of(budget, message, prices) for message in said)
 
 
-def _of(budget: Budget, message: AIMessage, prices: Prices) -> int:
+def _usage_of(budget: Budget, message: AIMessage, prices: Prices) -> int:
     figures: Mapping[str, Any] = message.usage_metadata or {}
     counts = [figures.get("input_tokens"), figures.get("output_tokens"), figures.get("total_tokens")]
     if any(isinstance(count, bool) or not isinstance(count, int) or count < 0 for count in counts):

@@ -154,16 +154,16 @@ class Paths:
 
     def starts(self) -> Iterator[Situation]:
         """The situations in which a new instance of this version starts."""
-        yield from self._anywhere_in(self.definition.initial, self.assumed.starting_values, fresh=True)
+        yield from self._situations_in(self.definition.initial, self.assumed.starting_values, fresh=True)
 
     def inherited(self) -> Iterator[Situation]:
         """The possible situations of an instance of an earlier version when this version takes it over."""
         is_first = self.definition.version == 1 and not self.definition.state_mapping
         if not is_first and not self.assumed.earlier_versions_agree:
             for target in sorted({*self.definition.state_mapping.values(), *self.definition.states}):
-                yield from self._anywhere_in(target, {}, fresh=False)
+                yield from self._situations_in(target, {}, fresh=False)
 
-    def _anywhere_in(self, state: str, known: Mapping[str, Any], *, fresh: bool) -> Iterator[Situation]:
+    def _situations_in(self, state: str, known: Mapping[str, Any], *, fresh: bool) -> Iterator[Situation]:
         choices = [(known[name],) if name in known else values for name, values in self.fields.items()]
         counted = [(0,) if fresh else tuple(range(limit.times + 1)) for limit in self.limits]
         for values in itertools.product(*choices):

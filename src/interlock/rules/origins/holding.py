@@ -199,7 +199,7 @@ class Fields:
         exact = self._by_path.get(path)
         if exact is not None:
             return exact
-        return self._like(path)
+        return self._with_path(path)
 
     def names(self, path: tuple[str, ...]) -> bool:
         """Whether the schema itself declares the last name of a path; keys of a mapping do not count."""
@@ -210,7 +210,7 @@ class Fields:
             for one in self._fields
         )
 
-    def _like(self, path: tuple[str, ...]) -> list[MarkedField]:
+    def _with_path(self, path: tuple[str, ...]) -> list[MarkedField]:
         return [
             one
             for one in self._fields

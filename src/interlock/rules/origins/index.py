@@ -110,7 +110,7 @@ class Index:
             new = self._read[reads:all_reads]
             lengths = {length for _, read in new for length in read.lengths} - self._lengths
             said = self._said[:all_sources]
-            names = self._said_of(lengths, said) | self._said_of(self._lengths, said[sources:])
+            names = self._phrases(lengths, said) | self._phrases(self._lengths, said[sources:])
             self._lengths |= lengths
             for place, read in self._read[:reads]:
                 self._name(place, read.values_named(names))
@@ -123,7 +123,7 @@ class Index:
         for value in values:
             self._named.setdefault(value, place)
 
-    def _said_of(self, lengths: Collection[int], said: Sequence[Sequence[Word]]) -> set[str]:
+    def _phrases(self, lengths: Collection[int], said: Sequence[Sequence[Word]]) -> set[str]:
         return {
             label_hash([word.small for word in one[at : at + length]], self._hashed)
             for length in lengths
@@ -151,7 +151,7 @@ class Index:
             return Found(Origin.APP)
         if isinstance(value, str) and (not value.strip() or not is_plain(value)):
             return Found(Origin.NOWHERE if value else Origin.APP)
-        place = self._said_at(value)
+        place = self._source_of_words(value)
         if place is not None:
             return Found(Origin.USER, self._called[place])
         marks = [*marks_of(value, kind, self._hashed)]
@@ -169,7 +169,7 @@ class Index:
         """Whether a sensitive field of a tool held the value."""
         return value is not None and self._hashed(f"v:{plain(str(value))}") in self._secrets
 
-    def _said_at(self, value: Any) -> int | None:
+    def _source_of_words(self, value: Any) -> int | None:
         """The source in which the person said a value: as whole, adjacent words in this order."""
         if not isinstance(value, str):
             said = number(value)

@@ -86,11 +86,11 @@ class TrustedOrigins(Policy):
         origins: dict[str, Origin] = {}
         reasons = [*self._against(proposal, accepted, origins)]
         if not reasons:
-            return Allow(_told(accepted))
+            return Allow(_origin_names(accepted))
         said = "; ".join(reasons)
         if self.otherwise is None:
-            return Deny(said, origins=_told(origins))
-        return RequireApproval(self.otherwise, said, _told(origins))
+            return Deny(said, origins=_origin_names(origins))
+        return RequireApproval(self.otherwise, said, _origin_names(origins))
 
     def accepts_from(self, tool: ToolContract, one: Traced) -> bool:
         """Whether the policy accepts the origin of this argument; for a tool that it does not apply to, it accepts any."""
@@ -119,7 +119,7 @@ class TrustedOrigins(Policy):
                 yield f"the value of the argument {one.label} comes from {IN_WORDS[one.origin]}"
 
 
-def _told(origins: Mapping[str, Origin]) -> dict[str, str]:
+def _origin_names(origins: Mapping[str, Origin]) -> dict[str, str]:
     return {name: origin.value for name, origin in origins.items()}
 
 

@@ -43,13 +43,13 @@ def named(given: object) -> Named:
     try:
         ids = frozenset(one.id if isinstance(one, Principal) else checked_name("A person's id", one) for one in several)
     except PrincipalError as error:
-        raise _nobody(given, f" ({error.message})") from error
+        raise _names_nobody(given, f" ({error.message})") from error
     if not ids:
-        raise _nobody(given)
+        raise _names_nobody(given)
     return ids
 
 
-def _nobody(given: object, why: str = "") -> ContractError:
+def _names_nobody(given: object, why: str = "") -> ContractError:
     return ContractError(
         f"{given!r:.300} names nobody who could decide{why}; pass the id of a person, several ids, a Principal, or RoleHolders('role')."
     )

@@ -137,7 +137,7 @@ class Predicate:
         if answer is True or (answer is None and self.none_holds):
             return None
         if answer is False:
-            return self.what_it_says
+            return self.requirement
         if (
             issubclass(type(answer), str) and (told := str.__str__(answer)).strip()
         ):  # a subclass's own methods may raise
@@ -161,7 +161,7 @@ class Predicate:
             raise RuleError(f"{self.label} raised Refused; it answers True or False", rule=self.label) from error
 
     @property
-    def what_it_says(self) -> str:
+    def requirement(self) -> str:
         """The requirement of the check: the first line of its docstring, or that a check of this name does not hold."""
         plain = plain_function(self.function)
         documented = plain if inspect.isroutine(plain) else type(plain)

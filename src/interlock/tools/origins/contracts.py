@@ -23,7 +23,7 @@ _written: WeakKeyDictionary[TypeAdapter[Any], tuple[MarkedField, ...]] = WeakKey
 """The common part of tools that return the same model."""
 
 
-class _OfWhatModelsSend(GenerateJsonSchema):
+class _ModelInputSchema(GenerateJsonSchema):
     """Drops fields without a JSON form, such as the run's objects that LangChain injects: no model sends them."""
 
     def handle_invalid_for_json_schema(self, schema: CoreSchema, error_info: str) -> JsonSchemaValue:
@@ -75,7 +75,7 @@ def _read_inputs(contract: ToolContract) -> tuple[MarkedField, ...]:
     schema: Mapping[str, Any] = contract.offered_schema()
     if contract.input_model is not None:
         with markers_shown():
-            schema = contract.input_model.model_json_schema(mode="validation", schema_generator=_OfWhatModelsSend)
+            schema = contract.input_model.model_json_schema(mode="validation", schema_generator=_ModelInputSchema)
     return _fitting(marked_fields(schema, place), place, lambda mark: mark.fits_inputs)
 
 

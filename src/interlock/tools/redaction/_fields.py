@@ -101,16 +101,16 @@ class _Redacting:
                 return value
 
     def _object(self, value: dict[str, JSON], at: tuple[str, ...]) -> JSON:
-        told = self._told_by(value, at)
+        told = self._value_key(value, at)
         redacted: dict[str, JSON] = {}
         for key, item in value.items():
-            name, secret = _look(key)
+            name, secret = _normalized(key)
             path = (*at, name)
             hidden = secret or name in self.names or path in self.paths or key == told
             redacted[key] = self._masked(item) if hidden and item is not None else self.form(item, path)
         return redacted
 
-    def _told_by(self, value: dict[str, JSON], at: tuple[str, ...]) -> str | None:
+    def _value_key(self, value: dict[str, JSON], at: tuple[str, ...]) -> str | None:
         """The key of a hidden field's value, if the field is a pair of name and value."""
         held = next((key for key in _VALUES if key in value), None)
         if held is None:
@@ -124,16 +124,16 @@ class _Redacting:
         return MASK
 
     def is_named(self, name: str) -> bool:
-        plain, secret = _look(name)
+        plain, secret = _normalized(name)
         return secret or plain in self.names or any(path[-1] == plain for path in self.paths)
 
     def _is_hidden(self, name: str, at: tuple[str, ...]) -> bool:
-        plain, secret = _look(name)
+        plain, secret = _normalized(name)
         return secret or plain in self.names or (*at, plain) in self.paths
 
 
-def _look(key: str) -> tuple[str, bool]:
-    return _looked_at(key) if len(key) <= _LONGEST_KEPT else _looked_at.__wrapped__(key)
+def _normalized(key: str) -> tuple[str, bool]:
+    return _normalized_cached(key) if len(key) <= _LONGEST_KEPT else _normalized_cached.__wrapped__(key)
 
 
 _LONGEST_KEPT = 64
@@ -141,7 +141,7 @@ _LONGEST_KEPT = 64
 
 
 @functools.lru_cache(maxsize=4096)
-def _looked_at(key: str) -> tuple[str, bool]:
+def _normalized_cached(key: str) -> tuple[str, bool]:
     """The normalized form of a key, and whether it indicates a secret."""
     return _plain(key), is_secret(key)
 

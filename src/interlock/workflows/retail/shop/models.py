@@ -182,7 +182,7 @@ class Order(Record):
 
     # A return type would take the place of the fields in the JSON schema.
     @model_serializer(mode="wrap")
-    def _without_what_never_happened(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
+    def _without_nulls(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
         return {name: value for name, value in serialize(self).items() if value is not None}
 
     @model_validator(mode="after")

@@ -180,7 +180,8 @@ def _row(one: Any) -> str:
 def _prose(text: str | None) -> str:
     # Angle brackets stand for what the reader fills in; Markdown would take them for HTML.
     escaped = (text or "").strip().replace("<", "\\<")
-    return re.sub(r"(?<![\w`-])(--[a-z][a-z-]*)(?![\w`])", r"`\1`", escaped)
+    # An option is set as code, unless it is inside of code already.
+    return re.sub(r"(`[^`]*`)|(?<![\w-])(--[a-z][a-z-]*)", lambda found: found[1] or f"`{found[2]}`", escaped)
 
 
 def tables_page() -> str:

@@ -205,17 +205,19 @@ def respond(
 @topic.command()
 def reassign(
     approval: ApprovalId,
-    to: Annotated[list[str], typer.Argument(metavar="PERSON", help="Who decides from now on, by id; may be several.")],
+    to: Annotated[
+        list[str], typer.Argument(metavar="PERSON", help="The id of a person who decides from now on. Repeatable.")
+    ],
     *,
     app: AppOption = None,
     db: DbOption = None,
     who: As = None,
     role: Roles = None,
     tenant: Tenant = "default",
-    reason: Annotated[str | None, typer.Option("--reason", help="Why, for the record.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="The reason, for the record.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give an open request to other people: who may decide on it, or has the role of its rule's `reassign`, may do that."""
+    """Reassign an open request to other people. You must be able to decide on it, or have the role of its rule's `reassign`."""
     by = principal_of(who, role, tenant)
     after = _changed(app, db, lambda on: on.reassign(approval, to, by=by, reason=reason), as_json=as_json)
     _print_result(after, f"{after.tool} ({approval}) is for {line(after.rule.who)} to decide.", as_json=as_json)
@@ -232,7 +234,7 @@ def remind(
     tenant: Tenant = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Remind those who are asked that a request waits."""
+    """Remind the people who have to decide on a request."""
     by = principal_of(who, role, tenant)
     after = _changed(app, db, lambda on: on.remind(approval, by=by), as_json=as_json)
     _print_result(
@@ -242,17 +244,17 @@ def remind(
 
 @topic.command()
 def delegate(
-    to: Annotated[str, typer.Argument(metavar="PERSON", help="Who decides for you, by id.")],
+    to: Annotated[str, typer.Argument(metavar="PERSON", help="The id of the person who decides for you.")],
     *,
-    until: Annotated[str, typer.Option(help="When it ends: a duration such as 14d, or a moment with its zone.")],
-    since: Annotated[str | None, typer.Option(help="When it begins, a moment with its zone; now by default.")] = None,
+    until: Annotated[str, typer.Option(help="The end: a duration such as 14d, or a moment with its time zone.")],
+    since: Annotated[str | None, typer.Option(help="The start: a moment with its time zone. Default: now.")] = None,
     app: AppOption = None,
     db: DbOption = None,
     who: As = None,
     tenant: Tenant = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Let somebody decide for you while you are away, wherever you are named."""
+    """Delegate your decisions during an absence, for all approvals that name you."""
     by, begins = principal_of(who, None, tenant), None if since is None else _moment(since)
     ends = until if until[-1:] in "smhdw" else _moment(until)
     with opened(app, db) as graph:
@@ -268,14 +270,14 @@ def delegate(
 @topic.command()
 def delegations(
     *,
-    end: Annotated[str | None, typer.Option(metavar="ID", help="End this one of yours before its time.")] = None,
+    end: Annotated[str | None, typer.Option(metavar="ID", help="End this delegation of yours early.")] = None,
     app: AppOption = None,
     db: DbOption = None,
     who: As = None,
     tenant: Tenant = "default",
     as_json: AsJson = False,
 ) -> None:
-    """List who decides for whom, now or later; with `--as` those of one person, and `--end` ends one."""
+    """List current and future delegations; with `--as`, those of one person. With `--end`, end one."""
     with opened(app, db) as graph:
         if end is not None:
             graph.instances.end_delegation(end, by=principal_of(who, None, tenant))

@@ -36,9 +36,9 @@ def tick(
     resume: Annotated[bool, typer.Option(help="Resume the graphs that were waiting.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Take up what is overdue or settled: approvals expire, are escalated or another edge is taken, waits end, graphs continue.
+    """Process what is overdue or settled: approvals expire, escalate or take another edge; waits end; graphs resume.
 
-    With --every it continues; otherwise exit code 1 says that something could not be taken up.
+    Without --every, exit code 1 means that something failed; a later tick retries it.
     """
     pause = None if every is None else seconds_of("--every", every)
     graph, parent = load_app(app).graph(db), load_root(root)

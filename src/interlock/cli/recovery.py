@@ -51,7 +51,7 @@ def resume(
         bool | None,
         typer.Option(
             "--any-timeline/--no-any-timeline",
-            help="Whether a new PostgreSQL timeline alone holds the database from now on. Not needed if standbys have every commit.",
+            help="Whether to accept a new PostgreSQL timeline (a failover) from now on, instead of holding the database. Safe only if standbys have every commit.",
         ),
     ] = None,
     db: DbOption = None,

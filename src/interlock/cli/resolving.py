@@ -51,7 +51,7 @@ def resolve(
             "--as",
             envvar="INTERLOCK_AS",
             metavar="ID",
-            help="The id of the person who releases it. Default: your login name.",
+            help="The id of the person who resolves it. Default: your login name.",
         ),
     ] = None,
     tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",

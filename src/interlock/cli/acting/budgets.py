@@ -18,10 +18,12 @@ from ..support.tables import print_table
 
 topic = typer.Typer(no_args_is_help=True, help="Work on the budgets of models: list, raise.")
 
-InstanceId = Annotated[str, typer.Argument(metavar="INSTANCE", help="Its workflow id.")]
+InstanceId = Annotated[str, typer.Argument(metavar="INSTANCE", help="The workflow id, from `interlock instances`.")]
 As = Annotated[
     str | None,
-    typer.Option("--as", envvar="INTERLOCK_AS", metavar="ID", help="Who acts. Default: your login name."),
+    typer.Option(
+        "--as", envvar="INTERLOCK_AS", metavar="ID", help="The id of the person who acts. Default: your login name."
+    ),
 ]
 
 
@@ -32,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 @topic.command("list")
 def list_budgets(instance: InstanceId, *, app: AppOption = None, db: DbOption = None, as_json: AsJson = False) -> None:
-    """List the budgets that the next call of a model on an instance is counted in, except budgets of a turn."""
+    """List the budgets in which the next model call on an instance is counted, except budgets of a turn."""
     with opened(app, db) as graph:
         found = graph.instances.budgets(instance)
     if as_json:
@@ -50,12 +52,14 @@ def list_budgets(instance: InstanceId, *, app: AppOption = None, db: DbOption = 
 def raise_one(
     instance: InstanceId,
     budget: Annotated[str, typer.Argument(metavar="BUDGET", help="Its name, from `interlock budgets list`.")],
-    more: Annotated[str, typer.Argument(metavar="AMOUNT", help="How much to add: tokens, or money such as 2.50.")],
+    more: Annotated[str, typer.Argument(metavar="AMOUNT", help="The amount to add: tokens, or money such as 2.50.")],
     *,
-    reason: Annotated[str, typer.Option("--reason", "-m", help="Why; it is recorded.")],
+    reason: Annotated[str, typer.Option("--reason", "-m", help="The reason, for the record.")],
     key: Annotated[
         str | None,
-        typer.Option(help="The same key raises it once, however often it is repeated. Default: a new one."),
+        typer.Option(
+            help="An idempotency key: repeated calls with the same key raise the budget once. Default: a new one."
+        ),
     ] = None,
     who: As = None,
     role: Roles = None,
@@ -65,7 +69,7 @@ def raise_one(
     db: DbOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add to a budget, so that a run that stopped at it can continue. It takes the role that the budget names, and is not for oneself."""
+    """Raise a budget, so that a run that stopped at it can continue. You need the role that the budget names, and cannot raise it for yourself."""
     by = principal_of(who, role, tenant)
     with opened(app, db) as graph:
         try:

@@ -20,29 +20,34 @@ def register(app: typer.Typer) -> None:
 
 
 def cancel(
-    instance: Annotated[str, typer.Argument(metavar="INSTANCE", help="Its workflow id.")],
+    instance: Annotated[str, typer.Argument(metavar="INSTANCE", help="The workflow id, from `interlock instances`.")],
     *,
     reason: Annotated[
         str | None,
-        typer.Option("--reason", "-m", help="Why; it is recorded. Without it, show what became of a cancel."),
+        typer.Option("--reason", "-m", help="The reason, for the record. Without it, show the status of a cancel."),
     ] = None,
     who: Annotated[
         str | None,
-        typer.Option("--as", envvar="INTERLOCK_AS", metavar="ID", help="Who cancels; your login name by default."),
+        typer.Option(
+            "--as",
+            envvar="INTERLOCK_AS",
+            metavar="ID",
+            help="The id of the person who cancels. Default: your login name.",
+        ),
     ] = None,
     role: Annotated[
         list[str] | None,
-        typer.Option("--role", envvar="INTERLOCK_ROLES", metavar="ROLE", help="A role that you have; may be repeated."),
+        typer.Option("--role", envvar="INTERLOCK_ROLES", metavar="ROLE", help="A role that you have. Repeatable."),
     ] = None,
-    tenant: Annotated[str, typer.Option(help="Whose it is.")] = "default",
+    tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
     app: AppOption = None,
     db: DbOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel an instance: nothing else may be called, and what was carried out is undone, newest first.
+    """Cancel an instance: no other tool may be called, and executed calls are undone, newest first.
 
-    It is safe to repeat, and continues then with what is left. Exit code 1 says that it could not be cancelled now, or that a person has to
-    see to something.
+    It is safe to repeat: a repeated call continues with the rest. Exit code 1 means that the instance could not be cancelled now, or that
+    calls are left for a person.
     """
     by = Principal(who or getpass.getuser(), roles=frozenset(role or ()), tenant=tenant)
     with opened(app, db) as graph:

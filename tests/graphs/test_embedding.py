@@ -68,7 +68,9 @@ def test_an_embedded_workflow_goes_on_in_the_next_turn_of_the_parent(home: Home,
     assert model.offered[2] == ["order_get", "order_release"]
 
 
-def test_its_approval_is_asked_and_answered_through_the_parent(home: Home, run: Runner, desk: Desk) -> None:
+def test_the_approval_of_a_subgraph_is_requested_and_answered_through_the_parent(
+    home: Home, run: Runner, desk: Desk
+) -> None:
     graph = home.compile(desk.workflow(ScriptedChatModel([REFUND]), approval=True))
     outer = parent(home, ("desk", graph))
     output = run(outer, said(), thread(), context=ADA)

@@ -69,7 +69,7 @@ def test_the_same_edge_added_twice() -> None:
     )
 
 
-def test_what_leads_on_listed_among_the_tools_as_well() -> None:
+def test_a_tool_of_an_edge_that_is_also_in_tools_is_refused() -> None:
     workflow = Workflow("desk").add_state("open", tools=[refund]).add_state("closed", final=True)
     workflow.add_edge("open", refund, "closed")
     told(

@@ -66,14 +66,14 @@ def asked_for() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("face", "name"), asked_for())
-def test_it_has_an_async_form(face: str, name: str) -> None:
+def test_every_method_with_a_database_has_an_async_form(face: str, name: str) -> None:
     form = own(FACES[face]).get(f"a{name}")
     assert form is not None, f"{face}.{name} has no a{name}; or say in NO_DATABASE why it needs none"
     assert is_async(form)
 
 
 @pytest.mark.parametrize(("face", "name"), asked_for())
-def test_the_async_form_takes_the_same(face: str, name: str) -> None:
+def test_an_async_form_has_the_parameters_of_the_sync_one(face: str, name: str) -> None:
     names = own(FACES[face])
     sync, form = names[name], names[f"a{name}"]
     if isinstance(sync, property):
@@ -96,7 +96,7 @@ def test_what_is_listed_as_without_a_database_is_there() -> None:
     assert NO_DATABASE.keys() - there == set()
 
 
-def test_the_faces_are_not_looked_at_in_vain() -> None:
+def test_the_introspection_finds_methods_of_every_class() -> None:
     found = asked_for()
     assert len(found) > 50
     assert {face for face, _ in found} == {"instances", "card", "stepper", "deliveries", "graph"}

@@ -47,36 +47,36 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 
 class TestSynchronously:
-    def test_a_card(self, desk: Desk) -> None:
+    def test_a_card_runs_an_approved_async_tool(self, desk: Desk) -> None:
         said = desk.graph.instances.card(desk.waiting, by=SUE).approve()
         assert (said, on_call.RAN) == ("order.refund was approved by sue, and ran", ["refund 5"])
 
-    def test_a_cards_button(self, desk: Desk) -> None:
+    def test_the_button_of_a_card_runs_an_edited_async_tool(self, desk: Desk) -> None:
         card = desk.graph.instances.card(desk.waiting, by=SUE)
         assert card.answer({"do": "edit", "arguments": '{"amount": 3}'}).endswith("and ran")
         assert on_call.RAN == ["refund 3"]
 
-    def test_a_stepper(self, desk: Desk) -> None:
+    def test_a_stepper_runs_an_approved_async_tool(self, desk: Desk) -> None:
         stepper = desk.graph.stepper(HERE, context=ANN)
         stepper.answer("approve", by=SUE)
         assert [*stepper.run()]
         assert on_call.RAN == ["refund 5"]
 
-    def test_resume(self, desk: Desk) -> None:
+    def test_resume_runs_an_approved_async_tool(self, desk: Desk) -> None:
         desk.graph.instances.decide(desk.waiting, "approve", by=SUE)
         assert desk.graph.instances.resume(HERE)["state"] == "open"
         assert on_call.RAN == ["refund 5"]
 
-    def test_an_answer_to_the_graph(self, desk: Desk) -> None:
+    def test_an_answer_to_the_graph_runs_an_approved_async_tool(self, desk: Desk) -> None:
         desk.graph.invoke(Command(resume="approve"), HERE, context=SUE)
         assert on_call.RAN == ["refund 5"]
 
-    def test_execute_and_propose(self, desk: Desk) -> None:
+    def test_execute_and_propose_run_async_tools(self, desk: Desk) -> None:
         assert desk.graph.instances.execute(HERE, "desk.note", {}, principal=ANN)["ok"]
         assert desk.graph.instances.propose(HERE, "order.get", {}, principal=ANN, key="k").ok
         assert on_call.RAN == ["note", "get"]
 
-    def test_a_tick_that_takes_a_decision_up(self, desk: Desk) -> None:
+    def test_a_tick_runs_an_approved_async_tool(self, desk: Desk) -> None:
         desk.graph.instances.decide(desk.waiting, "approve", by=SUE)
         desk.clock.advance(stops.LEFT_ALONE)
         assert desk.graph.instances.tick().failed == []
@@ -84,14 +84,14 @@ class TestSynchronously:
 
 
 class TestAsynchronously:
-    async def test_a_card(self, desk: Desk) -> None:
+    async def test_a_card_runs_an_approved_async_tool(self, desk: Desk) -> None:
         card = await desk.graph.instances.acard(desk.waiting, by=SUE)
         assert await card.aapprove() == "order.refund was approved by sue, and ran"
         assert on_call.RAN == ["refund 5"]
         assert await card.asvg() == card.svg
         assert await card.aanswer({"do": "show"}) == card.outcome
 
-    async def test_a_stepper(self, desk: Desk) -> None:
+    async def test_a_stepper_runs_an_approved_async_tool(self, desk: Desk) -> None:
         stepper = desk.graph.stepper(HERE, context=ANN)
         assert len(await stepper.awaits_for()) == 1
         await stepper.aanswer("approve", by=SUE)
@@ -212,7 +212,7 @@ class TestRefusedBeforeAnythingIsDecided:
         (one,) = inner.instances.approvals().approvals
         return one.approval_id
 
-    def test_by_a_card(self, inner: WorkflowGraph) -> None:
+    def test_a_card_of_a_subgraph_decides_nothing_if_it_cannot_resume(self, inner: WorkflowGraph) -> None:
         card = inner.instances.card(self.waiting(inner), by=SUE)
         with pytest.raises(InputError, match=r"inside another graph.*Nothing was decided"):
             card.approve()
@@ -222,7 +222,9 @@ class TestRefusedBeforeAnythingIsDecided:
             == "order.refund was approved by sue"
         )
 
-    async def test_by_a_card_that_is_awaited(self, inner: WorkflowGraph) -> None:
+    async def test_an_awaited_card_of_a_subgraph_decides_nothing_if_it_cannot_resume(
+        self, inner: WorkflowGraph
+    ) -> None:
         card = await inner.instances.acard(self.waiting(inner), by=SUE)
         with pytest.raises(InputError, match="Nothing was decided"):
             await card.aapprove()

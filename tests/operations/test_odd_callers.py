@@ -96,7 +96,7 @@ def test_who_acts_is_a_principal_and_no_name_of_one(act: Callable[[Desk, Any], A
 
 
 @pytest.mark.parametrize("act", WHO.values(), ids=WHO)
-def test_nobody_acts_as_none(act: Callable[[Desk, Any], Any], desk: Desk) -> None:
+def test_none_is_not_a_principal(act: Callable[[Desk, Any], Any], desk: Desk) -> None:
     before = desk.stands
     with pytest.raises(PrincipalError, match=r"pass by=Principal"):
         act(desk, None)

@@ -120,7 +120,7 @@ def test_a_reason_is_recorded_without_the_spaces_around_it(act: Act) -> None:
 
 @pytest.mark.parametrize("name", [name for name, act in ACTS.items() if not act.is_needed])
 @pytest.mark.parametrize("reason", NONE)
-def test_where_none_is_needed_text_without_a_character_is_none(name: str, reason: Any) -> None:
+def test_an_empty_optional_reason_counts_as_none(name: str, reason: Any) -> None:
     desk = Desk()
     ACTS[name].before(desk)
     ACTS[name].do(desk, reason)

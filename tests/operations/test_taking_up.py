@@ -68,7 +68,7 @@ class Broken:
 
 class TestADecisionWhoseProcessDied:
     @pytest.mark.parametrize("answer", ["approve", "reject", {"type": "respond", "message": "ask again"}])
-    def test_it_is_taken_up(self, answer: Any, shop: Shop, home: Home) -> None:
+    def test_a_tick_resumes_it(self, answer: Any, shop: Shop, home: Home) -> None:
         graph = decided(home, shop.workflow([refund(), "then this"], approval=RULE), ["t-1"], answer)
         home.clock.advance(ALONE)
         assert graph.instances.tick().resumed == [graph.instances.id_of(thread())]
@@ -77,7 +77,7 @@ class TestADecisionWhoseProcessDied:
         assert graph.instances.tick().resumed == []
         assert settled(graph) == []
 
-    async def test_so_it_is_when_the_tick_is_awaited(self, shop: Shop, home: Home) -> None:
+    async def test_an_awaited_tick_resumes_it(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund(), "then this"], approval=RULE))
         await graph.ainvoke(said(), thread(), context=ADA)
         (waiting,) = (await graph.instances.aapprovals()).approvals
@@ -86,7 +86,7 @@ class TestADecisionWhoseProcessDied:
         assert len((await graph.instances.atick()).resumed) == 1
         assert shop.ran == ["refund 1 5"]
 
-    def test_it_is_left_alone_at_first_to_whoever_decided(self, shop: Shop, home: Home) -> None:
+    def test_a_tick_leaves_a_fresh_decision_to_the_process_that_made_it(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund(), "then this"], approval=RULE))
         graph.invoke(said(), thread(), context=ADA)
         graph.instances.decide(pending(graph, thread()), "approve", by=BEN)
@@ -95,7 +95,7 @@ class TestADecisionWhoseProcessDied:
         home.clock.advance(0.1)
         assert len(graph.instances.tick().resumed) == 1
 
-    def test_a_run_from_the_answer_leaves_nothing_to_be_taken_up(self, shop: Shop, home: Home) -> None:
+    def test_a_run_from_the_answer_leaves_nothing_for_a_tick(self, shop: Shop, home: Home) -> None:
         from langgraph.types import Command
 
         graph = home.compile(shop.workflow([refund(), "then this"], approval=RULE))
@@ -103,12 +103,12 @@ class TestADecisionWhoseProcessDied:
         graph.invoke(Command(resume="approve"), thread(), context=BEN)
         assert settled(graph) == []
 
-    def test_neither_does_a_resume(self, shop: Shop, home: Home) -> None:
+    def test_a_resume_leaves_nothing_for_a_tick(self, shop: Shop, home: Home) -> None:
         graph = decided(home, shop.workflow([refund(), "then this"], approval=RULE), ["t-1"])
         graph.instances.resume(thread())
         assert settled(graph) == []
 
-    def test_one_that_was_void_is_answered(self, shop: Shop, home: Home) -> None:
+    def test_a_tick_resumes_the_thread_of_a_void_approval(self, shop: Shop, home: Home) -> None:
         from interlock import ConflictError
 
         graph = home.compile(shop.workflow([refund(), "then this"], approval=RULE))
@@ -125,7 +125,7 @@ class TestADecisionWhoseProcessDied:
 
 class TestAResolvedAttempt:
     @pytest.mark.parametrize("found", ["retry", "failed", "happened"])
-    def test_it_is_taken_up(self, found: str, home: Home) -> None:
+    def test_a_tick_resumes_it(self, found: str, home: Home) -> None:
         away = True
 
         @command("parcel.send")

@@ -139,7 +139,7 @@ def test_numbers_have_bounds_wherever_they_are_given(at: Served, number: str) ->
         assert called.status_code in {200, 400, 412}, etag
 
 
-def test_of_many_who_go_by_one_revision_one_is_first(tmp_path: Any) -> None:
+def test_of_many_calls_with_one_revision_only_the_first_runs(tmp_path: Any) -> None:
     with served(f"sqlite:///{tmp_path / 'desk.db'}") as at:
         workflow_id = at.started()
         etag = at.get(f"/v1/instances/{workflow_id}").headers["etag"]
@@ -180,7 +180,7 @@ def test_nothing_is_kept_by_a_cache_or_run_by_a_browser(at: Served) -> None:
         "/%2e%2e/x",
     ],
 )
-def test_no_path_leads_elsewhere(at: Served, path: str) -> None:
+def test_no_path_redirects_to_another_host(at: Served, path: str) -> None:
     answer = at.ask("GET", path, "olga", headers={"Host": "evil.example"})
     assert "evil.example" not in answer.headers.get("location", "")
     assert answer.status_code in {200, 303, 400, 404}

@@ -27,7 +27,7 @@ def started(path: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
     return process, where.group()
 
 
-def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_the_command_serves_until_it_is_stopped(tmp_path: Path) -> None:
     process, url = started(tmp_path / "case.db", "--development")
     try:
         with httpx.Client(base_url=url, timeout=60, transport=httpx.HTTPTransport(retries=20)) as client:

@@ -167,7 +167,7 @@ def test_every_route_is_listed(place: Place) -> None:
     assert found == set(ENTRANCES)
 
 
-def test_the_walk_finds_what_anybody_adds_in_whatever_way() -> None:
+def test_the_list_of_routes_includes_nested_routers_and_mounts() -> None:
     with served() as at:
         before = set(routes_of(at.app.routes))
         inner = APIRouter()

@@ -139,6 +139,6 @@ def test_a_hostile_text_in_an_address_or_a_field_is_only_a_text(at: Served, name
         assert answer.headers["content-type"].startswith(("application/json", "application/problem+json"))
 
 
-def test_names_of_a_workflow_are_texts_as_well() -> None:
+def test_a_workflow_cannot_have_markup_as_its_name() -> None:
     with pytest.raises(Exception, match="name"):
         Workflow("<script>alert(1)</script>")

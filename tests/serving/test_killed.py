@@ -67,7 +67,7 @@ Refunded = "killable.order.refunded.v1"
 ONCE = {"refunded": 1, "decisions": 1, "commands": ["completed"], "events": 1, "records": (1, 1), "broken": []}
 
 
-def test_so_many_moments_are_passed_by_a_decision(tmp_path: Path) -> None:
+def test_a_decision_passes_the_expected_fault_points(tmp_path: Path) -> None:
     graph = desk(f"sqlite:///{tmp_path / 'desk.db'}")
     _, approval_id = ask(graph)
     with injected() as reached:

@@ -135,7 +135,7 @@ async def test_below_another_applications_path(graph: WorkflowGraph) -> None:
     assert sse.status_code == 405
 
 
-async def test_without_it_nothing_is_there(graph: WorkflowGraph) -> None:
+async def test_without_the_option_there_is_no_mcp_endpoint(graph: WorkflowGraph) -> None:
     with listening(service(graph, principal=by_header)) as url:
         async with httpx2.AsyncClient() as http:
             assert (await http.post(f"{url}/mcp", json={}, headers={"x-test-user": "kim"})).status_code == 404

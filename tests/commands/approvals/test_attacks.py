@@ -119,7 +119,7 @@ class TestRefusedAndWrittenDown:
         with pytest.raises(PrincipalError, match="nobody approves their own request"):
             graph.invoke(Command(resume="approve"), thread(), context=ADA)
 
-    def test_a_wrong_role(self, shop: Shop, home: Home) -> None:
+    def test_a_decision_without_the_required_role_is_refused(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund()], approval=RULE))
         graph.invoke(said(), thread(), context=ADA)
         with pytest.raises(PrincipalError):

@@ -138,7 +138,7 @@ class TestWhatItIsBoundTo:
         add.__doc__, add.__annotations__ = doc, {"text": annotation, "return": str}
         return command("order.note", **{"effect": "idempotent", **options})(add)
 
-    def test_another_wording_does_not_void_it(self, home: Home) -> None:
+    def test_a_reworded_description_does_not_void_an_approval(self, home: Home) -> None:
         described = Annotated[str, Field(description="What to write.", examples=["x"], title="Text")]
 
         output = self.changed(self.note(), self.note(described, "Add a note to an order.\n\nAnd mind the words."), home)
@@ -155,10 +155,10 @@ class TestWhatItIsBoundTo:
             pytest.param({"preview": lambda text: text}, id="a preview"),
         ],
     )
-    def test_another_contract_voids_it(self, home: Home, after: dict[str, Any]) -> None:
+    def test_a_changed_contract_voids_an_approval(self, home: Home, after: dict[str, Any]) -> None:
         assert answers(self.changed(self.note(), self.note(**after), home)) == ["approval_void"]
 
-    def test_another_mode_voids_it(self, home: Home) -> None:
+    def test_an_approval_from_a_dry_run_is_void_in_live_mode(self, home: Home) -> None:
         """Who approved in a dry run was told that nothing would be carried out."""
         graph = home.compile(one_edge(self.note(), [call("order.note", text="a")], mode=Mode.DRY_RUN))
         graph.invoke(said(), thread(), context=ADA)
@@ -189,7 +189,7 @@ class TestWhatItIsBoundTo:
             ),
         ],
     )
-    def test_a_policy_that_changed_voids_it_though_it_still_allows_the_call(
+    def test_a_changed_policy_voids_an_approval_even_if_it_allows_the_call(
         self, home: Home, before: dict[str, Any], after: dict[str, Any], answer: str
     ) -> None:
         graph = home.compile(one_edge(self.note(), [call("order.note", text="a")], **before))
@@ -201,7 +201,7 @@ class TestWhatItIsBoundTo:
         assert answers(output) == [answer]
 
     @pytest.mark.parametrize("reason", ["it is more", ""], ids=["another reason", "no reason any more"])
-    def test_another_reason_voids_it_and_none_lets_it_pass(self, home: Home, reason: str) -> None:
+    def test_a_changed_reason_voids_an_approval_and_a_missing_one_does_not(self, home: Home, reason: str) -> None:
         policy = Asking()
         graph = home.compile(one_edge(self.note(), [call("order.note", text="a")], rule=None, policies=[policy]))
         (shown,) = asked(graph.invoke(said(), thread(), context=ADA))
@@ -213,7 +213,7 @@ class TestWhatItIsBoundTo:
         assert shown["reasons"] == ["asking: it is much"]
         assert answers(output) == (["approval_void"] if reason else ["ok"])
 
-    def test_nobody_else_runs_on_it(self, home: Home) -> None:
+    def test_an_approval_is_not_used_for_another_proposer(self, home: Home) -> None:
         graph = home.compile(one_edge(self.note(), [call("order.note", text="a")], run_by="tenant"))
         graph.invoke(said(), thread(), context=ADA)
         approval_id = pending(graph, thread())

@@ -59,7 +59,7 @@ def until_answered(work: Any) -> Any:
 
 
 @pytest.mark.parametrize(("per", "policy"), [("tenant", "sum"), ("principal", "number")])
-def test_of_those_who_have_all_begun_before_one_of_them_spends_only_one_does(
+def test_of_concurrent_transactions_that_would_pass_a_cap_together_only_one_commits(
     per: str, policy: str, saver: SQLCheckpointer
 ) -> None:
     at_once = 3

@@ -43,7 +43,7 @@ def test_what_waits_is_listed_without_the_application(db: str) -> None:
     assert one["approvalId"] in shown  # whole, to be copied
 
 
-def test_one_is_shown_with_what_it_would_change(db: str) -> None:
+def test_show_prints_what_an_approval_would_change(db: str) -> None:
     shown = run("approvals", "show", waiting(db)["approvalId"], *APP, "--db", db)
     assert shown.exit_code == 0
     assert "100 → 95" in shown.output

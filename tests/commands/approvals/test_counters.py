@@ -160,7 +160,7 @@ def test_a_counter_says_at_any_time_what_the_entries_come_to(store: WorkflowStor
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_within_a_period_it_says_what_began_to_count_in_that_period(store: WorkflowStore, seed: int) -> None:
+def test_a_counter_of_a_period_counts_only_what_began_in_it(store: WorkflowStore, seed: int) -> None:
     run = Run(store, seed)
     run.pauses = (7, 1_000_000, 60_000_000)
     with store.write() as connection:

@@ -49,7 +49,7 @@ def home(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Hom
         home.close()
 
 
-def test_a_life_with_everything_in_it(shop: Shop, home: Home) -> None:
+def test_every_kind_of_approval_works_on_every_database(shop: Shop, home: Home) -> None:
     rule = Approval(
         role="supervisor", count=2, within="24h", on_expiry=Escalate("manager"), then=Approval(role="board")
     )

@@ -48,7 +48,7 @@ class TestRejecting:
         assert status(graph, approval_id) == "expired"
         assert refusals(graph, thread()) == ["approval_expired"]
 
-    def test_a_decision_just_before_it_counts(self, shop: Shop, home: Home) -> None:
+    def test_a_decision_just_before_the_deadline_counts(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund()], approval=RULE))
         graph.invoke(said(), thread(), context=ADA)
         home.clock.advance(24 * HOUR - 0.000_001)
@@ -76,7 +76,7 @@ class TestRejecting:
         assert graph.get_state(thread()).values["messages"][-1].content == "then not"
         assert graph.instances.tick().lapsed == []
 
-    async def test_the_tick_can_be_awaited(self, shop: Shop, home: Home) -> None:
+    async def test_an_awaited_tick_expires_what_is_due(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund(), "then not"], approval=RULE))
         await graph.ainvoke(said(), thread(), context=ADA)
         home.clock.advance(25 * HOUR)
@@ -254,7 +254,7 @@ class TestAnotherEdge:
         graph.instances.tick()
         assert shop.ran == ["park lost and found"]
 
-    def test_the_way_is_drawn(self, shop: Shop) -> None:
+    def test_the_graph_draws_the_edge_that_is_taken_at_the_deadline(self, shop: Shop) -> None:
         drawn = shop.workflow([], approval=self.RULE).compile().get_graph()
         ways = {edge.target for edge in drawn.edges if edge.source == "open/order.refund/approval"}
         assert ways == {"open", "open/order.refund", "parked"}

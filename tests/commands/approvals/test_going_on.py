@@ -76,7 +76,7 @@ class TestInsideAnotherGraph:
         assert len(inner.instances.tick(root=root).resumed) == 1
         assert (shop.ran, root.get_state(thread()).next) == (["park 7"], ())
 
-    async def test_so_it_does_when_the_tick_is_awaited(self, shop: Shop, home: Home) -> None:
+    async def test_an_awaited_tick_resumes_the_parent_of_an_expired_approval(self, shop: Shop, home: Home) -> None:
         inner = home.compile(shop.workflow([refund(), "then not"], approval=RULE))
         root = inside(inner)
         await root.ainvoke(said(), thread(), context=ADA)
@@ -84,7 +84,7 @@ class TestInsideAnotherGraph:
         assert len((await inner.instances.atick(root=root)).resumed) == 1
         assert (await root.aget_state(thread())).values["messages"][-1].content == "then not"
 
-    def test_so_it_does_by_a_service_that_knows_the_parent(self, shop: Shop, home: Home) -> None:
+    def test_an_event_service_with_root_resumes_the_parent_of_an_expired_approval(self, shop: Shop, home: Home) -> None:
         inner = home.compile(shop.workflow([refund(), "then not"], approval=RULE))
         root = inside(inner)
         waiting_inside(home, root)
@@ -127,7 +127,9 @@ class TestInsideAnotherGraph:
 
 
 class TestSettledAndNotGoneOn:
-    def test_the_next_tick_lets_it_go_on(self, shop: Shop, home: Home) -> None:
+    def test_the_next_tick_resumes_a_graph_whose_approval_expired_without_a_resume(
+        self, shop: Shop, home: Home
+    ) -> None:
         graph = home.compile(shop.workflow([refund(), "then not"], approval=RULE))
         graph.invoke(said(), thread(), context=ADA)
         home.clock.advance(25 * HOUR)
@@ -139,7 +141,7 @@ class TestSettledAndNotGoneOn:
         assert after.get_state(thread()).values["messages"][-1].content == "then not"
         assert after.instances.tick().resumed == []
 
-    def test_so_it_does_when_a_late_decision_found_out(self, shop: Shop, home: Home) -> None:
+    def test_a_tick_resumes_a_graph_whose_approval_a_late_decision_expired(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund(), "then not"], approval=RULE))
         graph.invoke(said(), thread(), context=ADA)
         home.clock.advance(25 * HOUR)

@@ -129,7 +129,7 @@ def test_examples_are_what_people_changed_or_refused(graph: WorkflowGraph) -> No
     assert (rejected["outcome"], rejected["edited"], rejected["reason"]) == ("rejected", None, "no receipt")
 
 
-def test_before_anything_happened_there_is_nothing(shop: Shop, home: Home) -> None:
+def test_reports_of_an_unused_workflow_are_empty(shop: Shop, home: Home) -> None:
     graph = home.compile(shop.workflow([]))
     assert graph.instances.outcomes() == []
     assert graph.instances.tool_stats() == []

@@ -142,7 +142,7 @@ def test_nothing_runs_on_an_approval_that_was_not_granted_or_was_used(life: Life
 
 @pytest.mark.parametrize("before", ApprovalStatus)
 @pytest.mark.parametrize("after", ApprovalStatus)
-def test_a_step_that_the_life_does_not_know_is_never_written(
+def test_an_invalid_change_of_status_is_never_written(
     life: Life, before: ApprovalStatus, after: ApprovalStatus
 ) -> None:
     life.to(before.value)
@@ -176,7 +176,7 @@ def test_a_closed_status_leads_nowhere() -> None:
     }
 
 
-def test_the_whole_life_is_in_the_audit_trail(life: Life) -> None:
+def test_the_audit_trail_has_every_step_of_an_approval(life: Life) -> None:
     life.resume(APPROVE)
     assert kinds(life.graph, thread()) == ["started", "approval", "decision", "transition"]
     transition = life.graph.instances.audit(thread())[-1]

@@ -72,7 +72,7 @@ def test_what_is_decided_meanwhile_shifts_nobody_out_of_the_next_page(graph: Wor
     assert not {one.approval_id for one in first.approvals} & {one.approval_id for one in second.approvals}
 
 
-def test_filters(graph: WorkflowGraph) -> None:
+def test_a_listing_of_approvals_can_be_filtered(graph: WorkflowGraph) -> None:
     graph.invoke(said(), thread("t-2"), context=STRANGER)
     approval_id = pending(graph, thread())
     assert [one.approval_id for one in everything(graph, 10)] == [approval_id]

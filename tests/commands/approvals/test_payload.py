@@ -152,7 +152,7 @@ ANSWERS: dict[str, tuple[Any, list[str]]] = {
 
 
 @pytest.mark.parametrize("sent", ANSWERS)
-def test_their_answers_are_understood(shop: Shop, home: Home, sent: str) -> None:
+def test_the_answers_of_user_interfaces_are_understood(shop: Shop, home: Home, sent: str) -> None:
     answer, ran = ANSWERS[sent]
     graph = home.compile(shop.workflow([refund()], approval=RULE))
     graph.invoke(said(), thread(), context=ADA)
@@ -242,7 +242,7 @@ class TestWhatIsShown:
         assert "dry run" in shown["action_requests"][0]["description"]
         assert "the person served" in shown["action_requests"][0]["description"]
 
-    def test_it_is_streamed_when_it_is_asked(self, shop: Shop, home: Home) -> None:
+    def test_a_request_is_streamed_when_it_is_made(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund()], approval=RULE))
         events = [
             event

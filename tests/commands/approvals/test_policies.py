@@ -50,7 +50,7 @@ class TestLimits:
         output = outcome(home, shop, [refund(), call("order.cancel", orderId="1")], policy)
         assert answers(output) == ["ok", "policy_denied"]
 
-    def test_none_at_all(self, shop: Shop, home: Home) -> None:
+    def test_a_limit_of_zero_denies_every_call(self, shop: Shop, home: Home) -> None:
         assert answers(outcome(home, shop, [refund()], LimitPerRun(0, "order.refund"))) == ["policy_denied"]
 
     def test_a_limit_per_period_counts_over_runs_and_passes_with_time(self, shop: Shop, home: Home) -> None:
@@ -99,7 +99,7 @@ class TestSpending:
         output = outcome(home, shop, [refund(amount="6"), refund(amount="5")], policy)
         assert "amount may come to 10 in this run; 6 was spent, and this would be 5 more" in denial(output)
 
-    def test_it_may_count_for_a_person_within_a_period(self, shop: Shop, home: Home) -> None:
+    def test_a_spending_cap_may_count_per_principal_within_a_period(self, shop: Shop, home: Home) -> None:
         policy = SpendingCap(10, "amount", [shop.refund], within="30d", per="principal")
         assert answers(outcome(home, shop, [refund(amount="9")], policy, name="a")) == ["ok"]
         assert answers(outcome(home, shop, [refund(amount="2")], policy, name="b")) == ["policy_denied"]
@@ -205,7 +205,7 @@ class TestInTheRecord:
             ("second", "deny", "not today"),
         ]
 
-    def test_every_one_that_asks_is_satisfied_in_turn(self, shop: Shop, home: Home) -> None:
+    def test_the_approvals_of_several_policies_are_requested_one_after_another(self, shop: Shop, home: Home) -> None:
         policies = [
             Says("money", RequireApproval(Approval(role="supervisor"), "it costs")),
             Says("law", RequireApproval(Approval(role="manager"), "it is risky")),
@@ -226,7 +226,7 @@ class TestInTheRecord:
         assert answers(graph.invoke(said(), thread(), context=ADA)) == ["rule_error"]
         assert shop.ran == []
 
-    def test_one_that_breaks_is_not_taken_for_a_yes(self, shop: Shop, home: Home) -> None:
+    def test_a_policy_that_raises_is_a_denial(self, shop: Shop, home: Home) -> None:
         class Broken(Policy):
             def judge(self, proposal: ProposalView) -> Any:
                 raise KeyError("limit")

@@ -66,7 +66,7 @@ def from_server(user: Any, name: str = "t-1") -> Any:
 
 
 class TestLangGraphServer:
-    def test_its_authenticated_user_decides(self, shop: Shop, home: Home) -> None:
+    def test_the_authenticated_user_of_langgraph_server_decides(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund()], approval=RULE))
         graph.invoke(said(), from_server(User("ada", [])))
         graph.invoke(Command(resume="approve"), from_server(User("ben", ["supervisor"])))

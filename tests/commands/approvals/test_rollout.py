@@ -41,7 +41,7 @@ class TestDryRun:
         assert shop.ran == []
         assert kinds(graph, thread()) == ["started", "dry_run"]
 
-    def test_it_is_gated(self, shop: Shop, home: Home) -> None:
+    def test_a_dry_run_is_gated(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund("unpaid")], mode=Mode.DRY_RUN))
         assert answers(graph.invoke(said(), thread(), context=ADA)) == ["check_failed"]
 
@@ -54,7 +54,7 @@ class TestDryRun:
         assert len(asked(output)) == 1  # the second one is asked about for itself
         assert shop.ran == []
 
-    def test_it_sends_no_events_and_counts_towards_no_limit(self, shop: Shop, home: Home) -> None:
+    def test_a_dry_run_sends_no_events_and_counts_towards_no_limit(self, shop: Shop, home: Home) -> None:
         from interlock import LimitPerRun
 
         policy = LimitPerRun(1, [shop.refund])
@@ -84,7 +84,7 @@ class TestDryRun:
         assert again == {**first, "replayed": True}
         assert ran == []
 
-    def test_reads_are_real(self, shop: Shop, home: Home) -> None:
+    def test_a_dry_run_executes_reads(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([call("order.get", orderId="1")], mode=Mode.DRY_RUN))
         graph.invoke(said(), thread(), context=ADA)
         assert shop.ran == ["get 1"]
@@ -116,27 +116,27 @@ MARKED = {"destructiveHint": True}
 
 
 class TestInMemory:
-    def test_a_workflow_kept_in_memory_says_so(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_workflow_in_memory_logs_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.WARNING, "interlock"):
             doors().compile()
         assert "'doors' is kept in this process's memory" in caplog.text
 
-    def test_one_with_a_database_says_nothing(self, caplog: pytest.LogCaptureFixture, home: Home) -> None:
+    def test_a_workflow_with_a_database_logs_no_warning(self, caplog: pytest.LogCaptureFixture, home: Home) -> None:
         with caplog.at_level(logging.WARNING, "interlock"):
             home.compile(doors(annotations=MARKED))
         assert caplog.text == ""
 
     @pytest.mark.parametrize("approval", [None, Approval(when=lambda name: name != "a")])
-    def test_what_is_marked_destructive_is_refused_there(self, approval: Any) -> None:
+    def test_a_destructive_tool_in_memory_is_refused(self, approval: Any) -> None:
         with pytest.raises(WorkflowDefinitionError, match=r"door\.blow\.up.*destructive_in_memory=True"):
             doors(annotations=MARKED, approval=approval).compile()
 
-    def test_unless_it_was_asked_for(self) -> None:
+    def test_a_destructive_tool_in_memory_is_allowed_by_an_option(self) -> None:
         graph = doors(annotations=MARKED).compile(destructive_in_memory=True)
         assert graph.invoke(said(), thread())["state"] == "done"
 
     @pytest.mark.parametrize("approval", [True, Confirmation()])
-    def test_or_is_asked_about_each_time(self, approval: Any) -> None:
+    def test_a_destructive_tool_in_memory_is_allowed_with_an_approval(self, approval: Any) -> None:
         graph = doors(annotations=MARKED, approval=approval).compile()
         assert len(asked(graph.invoke(said(), thread()))) == 1
 

@@ -253,7 +253,9 @@ class TestConditions:
     RULE = Approval(role="supervisor", when=lambda amount: amount > 100)
 
     @pytest.mark.parametrize(("amount", "asks"), [("100", False), ("100.01", True)])
-    def test_small_steps_run_by_themselves(self, shop: Shop, home: Home, amount: str, asks: bool) -> None:
+    def test_a_condition_decides_whether_a_person_is_asked(
+        self, shop: Shop, home: Home, amount: str, asks: bool
+    ) -> None:
         graph = home.compile(shop.workflow([refund(amount=amount)], approval=self.RULE))
         output = graph.invoke(said(), thread(), context=ADA)
         assert bool(asked(output)) is asks

@@ -59,14 +59,14 @@ def test_each_is_answered_by_its_own_id_in_any_order(shop: Shop, home: Home, ord
     assert sorted(answers(output)) == ["approval_rejected", "ok", "ok"]
 
 
-def test_all_may_be_answered_with_one_resume(shop: Shop, home: Home) -> None:
+def test_several_approvals_are_answered_with_one_resume(shop: Shop, home: Home) -> None:
     graph = home.compile(shop.workflow([THREE], approval=RULE))
     ids = by_order(graph.invoke(said(), thread(), context=ADA))
     graph.invoke(Command(resume={ids["3"]: False, ids["1"]: True, ids["2"]: True}), thread(), context=BEN)
     assert shop.ran == ["refund 1 5", "refund 2 5"]
 
 
-def test_they_may_be_answered_by_the_ids_of_the_approvals(shop: Shop, home: Home) -> None:
+def test_several_approvals_are_answered_by_their_ids(shop: Shop, home: Home) -> None:
     graph = home.compile(shop.workflow([THREE], approval=RULE))
     shown = asked(graph.invoke(said(), thread(), context=ADA))
     graph.invoke(Command(resume={one["approvalId"]: "approve" for one in shown}), thread(), context=BEN)
@@ -82,7 +82,7 @@ def test_an_answer_that_does_not_say_which_one_it_is_about_decides_nothing(shop:
     assert refusals(graph, thread()) == ["resume_error"]
 
 
-def test_they_do_not_void_each_other(shop: Shop, home: Home) -> None:
+def test_several_approvals_do_not_void_each_other(shop: Shop, home: Home) -> None:
     """Each moves the revision and changes the data; none of them asks for more than what it was shown."""
     graph = home.compile(shop.workflow([THREE], approval=RULE))
     ids = by_order(graph.invoke(said(), thread(), context=ADA))
@@ -91,7 +91,7 @@ def test_they_do_not_void_each_other(shop: Shop, home: Home) -> None:
     assert output["revision"] == 3
 
 
-def test_a_strict_one_is_void_when_another_came_first(shop: Shop, home: Home) -> None:
+def test_a_strict_approval_is_void_after_another_call_ran(shop: Shop, home: Home) -> None:
     graph = home.compile(shop.workflow([THREE[:2]], approval=Approval(strict=True)))
     ids = by_order(graph.invoke(said(), thread(), context=ADA))
     output = graph.invoke(Command(resume=dict.fromkeys(ids.values(), "approve")), thread(), context=BEN)
@@ -100,9 +100,7 @@ def test_a_strict_one_is_void_when_another_came_first(shop: Shop, home: Home) ->
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_whether_one_may_still_be_decided_on_that_the_workflow_moved_under(
-    shop: Shop, home: Home, strict: bool
-) -> None:
+def test_after_the_instance_moved_only_a_strict_approval_is_void(shop: Shop, home: Home, strict: bool) -> None:
     graph = home.compile(shop.workflow([refund()], approval=Approval(strict=strict)))
     (shown,) = asked(graph.invoke(said(), thread(), context=ADA))
     graph.instances.execute(graph.instances.id_of(thread()), "order.cancel", {"orderId": "9"}, principal=ADA)
@@ -116,7 +114,7 @@ def test_whether_one_may_still_be_decided_on_that_the_workflow_moved_under(
     assert status(graph, shown["approvalId"]) == ("void" if strict else "approved")
 
 
-def test_one_that_leads_away_leaves_the_others_behind(shop: Shop, home: Home) -> None:
+def test_an_approved_call_that_leaves_the_state_supersedes_the_others(shop: Shop, home: Home) -> None:
     graph = home.compile(shop.workflow([THREE[:2]], approval=RULE, refund_to="parked"))
     ids = by_order(graph.invoke(said(), thread(), context=ADA))
     output = graph.invoke(Command(resume=dict.fromkeys(ids.values(), "approve")), thread(), context=BEN)
@@ -125,7 +123,7 @@ def test_one_that_leads_away_leaves_the_others_behind(shop: Shop, home: Home) ->
     assert answers(output)[1] != "ok"
 
 
-def test_some_decided_outside_and_some_by_the_graph(shop: Shop, home: Home) -> None:
+def test_some_approvals_are_decided_outside_and_some_by_the_graph(shop: Shop, home: Home) -> None:
     graph = home.compile(shop.workflow([THREE], approval=RULE))
     shown = asked(graph.invoke(said(), thread(), context=ADA))
     graph.instances.decide(shown[1]["approvalId"], {"type": "reject", "message": "no"}, by=BEN)

@@ -157,7 +157,7 @@ def test_several_budgets_are_reserved_together_or_not_at_all(store: WorkflowStor
     assert [one.spent for one in graph.instances.budgets(on("t-1"))] == ["10", "10"]
 
 
-def test_the_async_forms_do_the_same(store: WorkflowStore) -> None:
+def test_the_async_forms_list_and_raise_budgets(store: WorkflowStore) -> None:
     graph = compiled(store, MeteredModel(used=[10]), Budget(tokens=10, reserve=10, raised_by="controller", name="case"))
 
     async def go() -> None:
@@ -189,7 +189,7 @@ def test_an_agent_with_the_middleware_stops_as_well(store: WorkflowStore) -> Non
     assert [one.spent for one in middleware.instances.budgets(instance.workflow_id)] == ["30"]
 
 
-def test_what_is_no_budget() -> None:
+def test_an_invalid_budget_is_refused() -> None:
     wrong: tuple[dict[str, Any], ...] = (
         {"reserve": 1},
         {"tokens": 1, "money": "1", "reserve": 1},

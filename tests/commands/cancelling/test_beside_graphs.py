@@ -105,7 +105,7 @@ def test_a_graph_that_waits_sees_that_it_is_over_and_late_events_change_nothing(
     assert store.verify(case) == []
 
 
-def test_the_async_forms_do_the_same(store: WorkflowStore) -> None:
+def test_the_async_forms_cancel_and_report(store: WorkflowStore) -> None:
     graph = orders(store, call("order.place", item="tea"))
 
     async def go() -> None:

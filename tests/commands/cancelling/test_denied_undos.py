@@ -103,7 +103,7 @@ def test_after_a_day_of_denials_it_is_left_to_a_person(store: WorkflowStore, tim
     assert [one.kind.value for one in store.audit(trip)].count("not_undone") == 2
 
 
-def test_a_denial_that_does_not_pass_leaves_it_at_once(store: WorkflowStore) -> None:
+def test_an_undo_with_a_permanent_denial_is_left_to_a_person_at_once(store: WorkflowStore) -> None:
     policy = Nights(passes=False)
     instances, trip = booked(policy, store)
     found = instances.cancel(trip, "no", by=BOSS)

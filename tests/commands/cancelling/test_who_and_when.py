@@ -175,7 +175,7 @@ def test_what_a_workflow_may_not_say() -> None:
         other.definition()
 
 
-def test_the_picture_and_the_proofs_know_of_it(trips: Trips) -> None:
+def test_the_picture_and_the_proofs_include_the_cancel(trips: Trips) -> None:
     drawn = trips.flow.to_mermaid()
     assert "cancel (the person served, supervisor)" in drawn
     assert "card.refund" in drawn

@@ -44,7 +44,7 @@ def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SQLCheckpo
 
 @pytest.mark.parametrize("swallows", [False, True])
 @pytest.mark.parametrize("way", list(WAYS))
-def test_nothing_is_kept_of_a_body_that_tries(
+def test_a_body_that_tries_to_end_its_transaction_is_rolled_back(
     way: str, swallows: bool, saver: SQLCheckpointer, request: pytest.FixtureRequest
 ) -> None:
     @command("grant.give", effect="transactional")

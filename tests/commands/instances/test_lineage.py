@@ -90,7 +90,7 @@ def test_the_channels_mark_of_the_last_command_saves_the_walk_and_no_other_mark_
 
 
 @pytest.mark.parametrize("without", ["checkpointer", "thread_id", "root_checkpoint"])
-def test_what_cannot_be_walked_back_from_is_not_believed(without: str, instance: Instance) -> None:
+def test_a_step_without_ancestors_to_walk_does_not_follow_the_last_command(without: str, instance: Instance) -> None:
     saver = Looked()
     saver.line(["c2", "c3"])
     assert not same_line(replace(step(saver, "c3"), **{without: None}), instance, None)
@@ -105,7 +105,7 @@ def test_a_step_inside_other_nodes_than_the_instances_is_not_believed_whatever_c
         assert not same_line(step(None, "c2", namespace=other), inside, inside.head_mark)
 
 
-def test_a_walk_is_taken_once_and_goes_on_from_what_it_found(instance: Instance) -> None:
+def test_ancestors_are_walked_once_and_later_steps_use_the_result(instance: Instance) -> None:
     saver = Looked()
     names = ["c2", *(f"d{number}" for number in range(40))]
     saver.line(names)
@@ -118,7 +118,7 @@ def test_a_walk_is_taken_once_and_goes_on_from_what_it_found(instance: Instance)
     assert not same_line(step(saver, "d31"), replace(instance, head_checkpoint="d32"), None)
 
 
-def test_what_was_found_of_no_line_is_not_remembered_as_one(instance: Instance) -> None:
+def test_a_checkpoint_that_does_not_descend_is_not_cached_as_one_that_does(instance: Instance) -> None:
     saver = Looked()
     saver.line(["a1", "a2"])
     for _ in range(2):
@@ -155,7 +155,7 @@ def test_what_is_more_than_a_day_older_cannot_follow_and_clocks_may_differ_by_on
     assert looks == [at(now - DAY)]
 
 
-def test_ids_that_say_no_time_are_walked_to_the_end() -> None:
+def test_ancestors_with_ids_without_a_time_are_walked_to_the_end() -> None:
     above = {"c": "b", "b": "a"}
     assert descends("c", "a", above.get)
     assert not descends("c", at(uuid.uuid1().time), above.get)

@@ -161,7 +161,7 @@ def test_the_trace_and_its_spans_and_a_counter_say_it(otel: Telemetry) -> None: 
     assert points == {("record", "allowed", 1), ("nowhere", "asked", 1)}
 
 
-def test_a_langsmith_run_says_it() -> None:
+def test_a_langsmith_run_has_the_origins() -> None:
     from langsmith import tracing_context
 
     graph = lured()
@@ -195,7 +195,7 @@ def test_whoever_tampers_with_what_was_shown_voids_the_approval(url: str) -> Non
         assert graph.instances.snapshot(THREAD).revision == 0
 
 
-def test_what_is_accepted_may_be_said_once_more_meanwhile() -> None:
+def test_an_approval_stays_valid_if_the_person_names_the_value_meanwhile() -> None:
     graph = lured()
     shown = asked(graph)
     graph.instances.heard(graph.instances.id_of(THREAD), "It is 700, as I said", principal=ADA)

@@ -209,7 +209,7 @@ def test_what_was_said_in_an_earlier_turn_still_counts_and_two_messages_make_no_
     assert reasons(graph, "again") == [UNTRUSTED]
 
 
-def test_neither_do_two_messages_of_one_turn() -> None:
+def test_two_messages_of_one_turn_do_not_make_a_value() -> None:
     graph = desk([paying("the rent"), "Done.", paying("the rent")])
     together = {"messages": [("user", "Pay 700 for the"), ("user", "rent is due")]}
     graph.invoke(together, THREAD, context=ADA)

@@ -109,7 +109,7 @@ def test_a_graph_inside_another_one_knows_what_the_outermost_run_was_given() -> 
         HumanMessage("Pay 700 to DE11RENT"),
     ],
 )
-def test_it_knows_them_in_each_form_that_a_message_has(message: Any) -> None:
+def test_a_persons_words_are_found_in_every_form_of_a_message(message: Any) -> None:
     outer = around(desk([paying("DE11RENT")]), lambda _: [])
 
     assert asked(outer.invoke({"messages": [message]}, THREAD, context=ADA)) == []

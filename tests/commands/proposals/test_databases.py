@@ -29,7 +29,7 @@ def home(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Hom
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])
-def test_a_life_with_everything_in_it(shop: Shop, home: Home, how: str) -> None:
+def test_every_kind_of_proposal_works_on_every_database(shop: Shop, home: Home, how: str) -> None:
     desk = door(home, shop, how=how, approval=RULE, limits=Limits(denials=2))
     assert desk.start() == desk.start()
     asked, gone = desk.asked(), desk.asked(key="ünö", amount="6")

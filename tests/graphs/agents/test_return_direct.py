@@ -86,7 +86,7 @@ def inside(made: Any) -> Any:
 
 @pytest.mark.parametrize("run", [by_invoke, by_ainvoke, by_stream, inside])
 @pytest.mark.parametrize("moves", [False, True])
-def test_its_answer_ends_the_turn(run: Any, moves: bool) -> None:
+def test_the_answer_of_a_return_direct_tool_ends_the_turn(run: Any, moves: bool) -> None:
     model = ScriptedChatModel([call("report", day="today")])
 
     messages = run(graph(model, moves=moves))
@@ -96,7 +96,7 @@ def test_its_answer_ends_the_turn(run: Any, moves: bool) -> None:
     assert len(model.requests) == 1
 
 
-def test_the_next_turn_begins_as_ever() -> None:
+def test_the_turn_after_a_return_direct_tool_calls_the_model() -> None:
     model = ScriptedChatModel([call("report", day="today"), "You are welcome."])
     made = graph(model)
     by_invoke(made)
@@ -106,7 +106,7 @@ def test_the_next_turn_begins_as_ever() -> None:
     assert told(messages) == [*DIRECTLY, ("human", "go"), ("ai", "You are welcome.")]
 
 
-def test_an_approved_one_ends_the_turn_too() -> None:
+def test_an_approved_return_direct_tool_ends_the_turn() -> None:
     model = ScriptedChatModel([call("report", day="today")])
     made = graph(model, moves=True, asks=True)
     by_invoke(made)

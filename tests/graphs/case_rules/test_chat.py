@@ -173,7 +173,7 @@ def test_an_application_reads_and_asks_in_its_own_way(file: Place) -> None:
         assert (cancelled(other), other.waiting()) == (0, [])
 
 
-def test_it_is_the_same_where_the_graph_runs_asynchronously(file: Place) -> None:
+def test_an_asynchronous_run_reads_the_answer_in_the_chat(file: Place) -> None:
     case = asked(file)
     asyncio.run(case.graph.ainvoke({"messages": [("user", "yes")]}, case.config, context=ANN))
     assert cancelled(case) == 1

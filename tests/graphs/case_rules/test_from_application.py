@@ -235,7 +235,7 @@ def test_the_application_may_refuse_with_its_reason(file: Place) -> None:
     assert "nobody is signed in" in results(output)[0]["error"]["message"]
 
 
-def test_none_is_a_value_where_the_type_has_it_and_the_default_where_there_is_one(file: Place) -> None:
+def test_a_supplied_none_is_a_value_if_the_type_allows_it_and_else_the_default(file: Place) -> None:
     case = file.open(lambda model: flow(model, None, _refunding(lambda view: None, int | None)), [REFUND])
     case.say()
     assert case.row.data["done"] == "40 less None"

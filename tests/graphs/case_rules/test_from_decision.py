@@ -81,7 +81,7 @@ def test_the_one_who_decides_states_it_and_the_tool_runs_with_it(way: str, file:
     assert record.payload["arguments"]["justification"] == "She closes the books."
 
 
-def test_on_a_server_as_well_across_a_restart(home: Place) -> None:
+def test_a_value_stated_with_the_decision_survives_a_restart_on_postgresql(home: Place) -> None:
     case = home.open(flow, [], way="door")
     request = _asked(case)
     again = home.open(flow, [], way="door")

@@ -85,7 +85,7 @@ def test_each_tool_in_its_order_and_once_for_each_order(way: str, file: Place) -
     assert found == [code for _, _, code in STEPS]
 
 
-def test_on_a_server_as_well(home: Place) -> None:
+def test_the_order_of_tools_is_enforced_on_postgresql(home: Place) -> None:
     case = home.open(flow, [], way="door")
     case.begin()
     for number, (tool, arguments, expected) in enumerate(STEPS[:4]):

@@ -204,7 +204,7 @@ def test_each_message_of_a_node_is_checked_alone(file: Place) -> None:
     assert [record.payload["outcome"] for record in records(case)] == ["replaced", "stopped"]
 
 
-async def test_nor_has_an_asynchronous_one(file: Place) -> None:
+async def test_no_asynchronous_stream_has_words_before_the_check(file: Place) -> None:
     case = file.open(flow(), [PROMISE])
     given = {"messages": [("user", "please")]}
     seen = []
@@ -232,7 +232,7 @@ def test_what_cannot_be_asked_is_refused_when_the_workflow_is_made() -> None:
             Workflow("refunds").add_state("open", speech=speech)  # type: ignore[arg-type]
 
 
-def test_other_words_keep_what_is_no_text() -> None:
+def test_replaced_words_keep_the_blocks_that_are_not_text() -> None:
     message = AIMessage([{"type": "image", "url": "x"}, "a", {"type": "text", "text": "b"}], id="m-1")
     changed = with_words(message, "ab", "c")
     assert changed.content == [{"type": "text", "text": "c"}, {"type": "image", "url": "x"}]

@@ -101,7 +101,7 @@ class TestTheSixQuestions:
         )
         assert re.fullmatch(f"{moment} it continues to 'closed'. A tick does it.", told["ask"])
         assert told["send"] == "Nothing: it waits forever, because parcel.send is never retried automatically."
-        assert told["note"] == "Nothing: it stays in 'open' for ever."
+        assert told["note"] == "Nothing: it stays in 'open' forever."
 
     def test_how_do_i_let_it_go_on(self, database: str) -> None:
         """What is pasted works, once the words in capitals are filled in."""

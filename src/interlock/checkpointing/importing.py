@@ -23,7 +23,7 @@ from .checkpointer import SQLCheckpointer
 from .serializing import TypedSerializer
 
 Progress = Callable[[int, int, str], None]
-"""Is told how many threads are done, how many there are, and which was done last."""
+"""Receives the number of imported threads, the number of all threads, and the id of the last imported thread."""
 _THREADS = "SELECT DISTINCT thread_id FROM checkpoints"
 
 
@@ -52,7 +52,7 @@ def import_checkpoints(
         source: Any saver whose `list` works. It is only read. LangGraph's default serializer imports modules and calls what a row names,
             so one that has it is read with the target's rules for classes instead.
         target: Where the threads go.
-        progress: Is told after each thread.
+        progress: Called after each thread.
         thread_ids: Only these; otherwise all.
 
     Raises:

@@ -39,7 +39,7 @@ class Door:
         configurable = which.get("configurable", {}) if isinstance(which, Mapping) else None
         if not isinstance(configurable, Mapping):
             raise InputError(
-                f"{which!r:.200} says no instance. Nothing was done; pass its workflow id, or the config of its thread.",
+                f"{which!r:.200} names no instance. Nothing was done; pass its workflow id, or the config of its thread.",
                 code="invalid_id",
             )
         return workflow_id_of(configurable, self._engine.definition.name)

@@ -63,7 +63,7 @@ def if_nobody_acts(one: Explanation, thread: ThreadStatus) -> tuple[str, ...]:
     if one.finished:
         return ("Nothing more happens.",)
     found = [*_if_nobody_acts(one, thread)]
-    return tuple(found) or (f"Nothing: it stays in {one.state!r} for ever.",)
+    return tuple(found) or (f"Nothing: it stays in {one.state!r} forever.",)
 
 
 def _if_nobody_acts(one: Explanation, thread: ThreadStatus) -> Iterator[str]:
@@ -80,12 +80,12 @@ def _if_nobody_acts(one: Explanation, thread: ThreadStatus) -> Iterator[str]:
                 one, approval.approval_id, "carries it out" if approval.proposed_outside else "resumes its thread"
             )
         elif approval.deadline is None:
-            yield f"{approval.tool} waits for ever: the request has no deadline."
+            yield f"{approval.tool} waits forever: the request has no deadline."
         else:
             yield f"At {_time(approval.deadline)}, if nobody has decided on {approval.tool}, {_after(approval)}. A tick does it."
     for wait in one.waits:
         if wait.deadline is None or wait.after_deadline is None:
-            yield f"It waits in {wait.state!r} for ever: the wait has no deadline."
+            yield f"It waits in {wait.state!r} forever: the wait has no deadline."
         else:
             yield f"At {_time(wait.deadline)} it continues to {wait.after_deadline!r}. A tick does it."
     if thread.is_on_its_way and not one.attempts and not one.approvals:

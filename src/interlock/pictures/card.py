@@ -96,7 +96,7 @@ class ApprovalCard:
             values: What only the one who decides states, by its name on the wire.
 
         Returns:
-            What came of it, in a sentence.
+            The outcome, as one sentence.
 
         Raises:
             PrincipalError: `by` is not allowed to.
@@ -112,7 +112,7 @@ class ApprovalCard:
         """Run it with some arguments changed; the others stay as shown.
 
         Returns:
-            What came of it, in a sentence.
+            The outcome, as one sentence.
 
         Raises:
             PrincipalError: They may not, or not these arguments.
@@ -128,7 +128,7 @@ class ApprovalCard:
         """Do not run it.
 
         Returns:
-            What came of it, in a sentence.
+            The outcome, as one sentence.
 
         Raises:
             PrincipalError: `by` is not allowed to.

@@ -53,7 +53,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The record of one instance, to be looked at."""
+    """The record of one instance as a picture."""
 
     workflow: str
     workflow_id: str

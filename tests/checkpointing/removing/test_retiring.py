@@ -95,7 +95,7 @@ def test_each_workflow_keeps_its_finished_instances_as_long_as_its_policy_says(s
 
 
 def test_a_retirement_that_keeps_everything_is_refused() -> None:
-    with pytest.raises(InputError, match="for ever"):
+    with pytest.raises(InputError, match="forever"):
         Retirement(workflows={"case": None})
     with pytest.raises(InputError, match="workflows"):
         Retirement(workflows={"case": "a while"})

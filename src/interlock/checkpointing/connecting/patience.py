@@ -1,4 +1,4 @@
-"""Sets timeouts on database servers, so that a stalled process cannot block others for ever.
+"""Sets timeouts on database servers, so that a stalled process cannot block others forever.
 
 A process that is suspended inside a transaction keeps its locks, and its connection stays open. SQLite has a busy timeout for that;
 a server waits without limit by default. So connections opened from a URL get timeouts, unless they are set elsewhere: in the URL

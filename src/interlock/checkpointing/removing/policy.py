@@ -8,7 +8,7 @@ from ...tools.errors import InputError
 from ..saver.keeping.policy import seconds
 
 Age = timedelta | str | None
-"""A duration, such as `timedelta(days=90)` or `"90d"`; None for ever."""
+"""A duration, such as `timedelta(days=90)` or `"90d"`; None keeps it forever."""
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,18 @@ class Retirement:
     newer_than: Age = None
     """How long to keep instances of every workflow that `workflows` does not name."""
     workflows: Mapping[str, Age] = field(default_factory=dict)
-    """How long to keep instances, by the name of their workflow; None keeps them for ever."""
+    """How long to keep instances, by the name of their workflow; None keeps them forever."""
     unpublished: bool = False
     """Whether to delete instances with unsent events, webhooks or trace feedback as well. Set it if no process sends these."""
 
     def __post_init__(self) -> None:
         if not self.ages():
             raise InputError(
-                "This retirement keeps every instance for ever. Nothing was deleted. Say how long finished instances are kept."
+                "This retirement keeps every instance forever. Nothing was deleted. Say how long finished instances are kept."
             )
 
     def ages(self) -> dict[str | None, float]:
-        """Seconds for which instances are kept, by workflow, and by None for the other ones; what is kept for ever is left out."""
+        """Seconds for which instances are kept, by workflow, and by None for the other ones; workflows that are kept forever are left out."""
         kept: dict[str | None, float | None] = {None: seconds("newer_than", self.newer_than)}
         kept |= {name: seconds(f"workflows[{name!r}]", age) for name, age in self.workflows.items()}
         return {name: age for name, age in kept.items() if age is not None}

@@ -149,7 +149,7 @@ class HeadVerifier:
         self._keys = {_key_id(key): key for key in keys}
 
     def problem(self, head: SignedHead) -> str | None:
-        """Why a head is not believed; None when it is."""
+        """Why a head is rejected; None if it is valid."""
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 -- an extra
 
         key = self._keys.get(head.key_id)

@@ -53,10 +53,10 @@ class Instance:
     seal: Seal = field(repr=False, compare=False)
     """Signs what waits in checkpoints for this instance."""
     served: str | None
-    """The id of the person whom it is for; None where that is nobody in particular."""
+    """The id of the person served; None for nobody in particular."""
     run_by_text: str | None
     last_result_text: str | None
-    """As JSON: such texts are in every row that is read, and hardly ever looked at."""
+    """As JSON text, because every row that is read contains it, and it is rarely used."""
     audit_count: int
     audit_head: str
     created_at: int

@@ -1,4 +1,4 @@
-"""The command ledger: what was asked under which idempotency key, and what came of it."""
+"""The command ledger: the call made under each idempotency key, and its outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from .sql.json_text import read_json, write_json
 
 
 class LedgerStatus(StrEnum):
-    """Where a command stands."""
+    """The status of a command."""
 
     STARTED = "started"
-    """Its outside effect is in progress, or broke off."""
+    """Its outside effect is in progress, or was interrupted."""
     COMPLETED = "completed"
     FAILED = "failed"
-    """It surely had no effect: the tool said no, or a person found so. Without a result it may be tried again."""
+    """It certainly had no effect: the tool refused, or a person found so. Without a result, it may be tried again."""
     DRY_RUN = "dry_run"
-    """A dry run: it was gated and approved, and not carried out."""
+    """A dry run: it passed the gate and was approved, but not executed."""
     UNKNOWN = "unknown"
-    """An attempt broke off in mid-effect; a person has to say what happened."""
+    """An attempt was interrupted during its effect; a person must say what happened."""
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def end_of(workflow_id: str) -> sa.Select[Any]:
 def check(records: Iterable[Mapping[str, Any]], *, count: Any = None, head: Any = None) -> list[Broken]:
     """Find every place where a record was changed, removed, inserted, moved or emptied.
 
-    A row may hold anything, for somebody else may have written it: whatever it is, it is told and never raised.
+    A row may hold anything, for somebody else may have written it: whatever it is, it is reported, and this function does not raise.
 
     Args:
         records: As `rows` and `read_export` give them.
@@ -216,7 +216,7 @@ def export(records: Iterable[Mapping[str, Any]], *, head: Mapping[str, Any] | No
 
 
 def _payload_of(text: Any) -> Any:
-    """A payload as it is exported: one that somebody spoiled goes out as the text that it is, and is told by a check."""
+    """The payload as exported; a corrupt payload is exported as its raw text, and `check` reports it."""
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError):

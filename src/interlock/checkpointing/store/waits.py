@@ -244,7 +244,7 @@ def end(
         status: What ended it.
         now: Microseconds since 1970 UTC.
         resumed: Whether the graph needs no resuming.
-        timed_out: Items that stand so are written down as timed out.
+        timed_out: Items with these statuses are recorded as timed out.
 
     Returns:
         Whether it was still open.

@@ -1,8 +1,8 @@
-"""Whether the database was restored from a backup: nothing is run or published on it then until somebody says so.
+"""Detects a database that was restored from a backup: nothing runs or is published on it until an operator releases it.
 
-A restored database says that things are still to be done which were done since the backup: events that have left, effects outside that
-happened, decisions that were taken. It cannot know that by itself, so that it is compared with what stands outside it: what PostgreSQL
-says it is, a name that the application gives each life of the database, or an operator who marks it.
+A restored database lists work as pending that was done since the backup: events that were published, outside effects that
+happened, and decisions that were made. The database alone cannot show that, so it is compared with facts outside it: the identity that
+PostgreSQL reports, a name that the application gives each incarnation of the database, or a mark that an operator sets.
 """
 
 import json
@@ -28,9 +28,9 @@ from ..tables.workflow import approvals, ledger, outbox, waits
 logger = logger_of("interlock")
 
 ENVIRONMENT = "INTERLOCK_INCARNATION"
-"""What the application calls this life of the database, where nothing is given in code."""
+"""The environment variable with the application's name for this incarnation of the database, used if the code gives none."""
 SECONDS = 5.0
-"""For so long a look is believed, so that a step costs no statement more."""
+"""How long the result of a check is reused, so that most steps need no additional statement."""
 _LONGEST = 255
 
 
@@ -71,7 +71,7 @@ class Left:
 
 
 class Recovery:
-    """Holds a database after a restored backup, and lets it go.
+    """Holds a database after a restored backup, and releases it.
 
     Args:
         database: Which.
@@ -90,14 +90,14 @@ class Recovery:
         self._looked_at: float | None = None
 
     def look_again(self) -> None:
-        """Look at once when it is next asked: a connection broke, and whoever answers next may be another server."""
+        """Check at the next call in any case: a connection broke, and the next one may reach another server."""
         self._looked_at = None
 
     def refuse_held(self) -> None:
-        """See that the database is not held.
+        """Refuse to continue on a database that is held.
 
         Raises:
-            StoreHeld: It is: a backup was restored, and nobody has said yet that work may continue.
+            StoreHeld: A backup was restored, and no operator has released the database yet.
         """
         if self._looked_at is not None and self._now() - self._looked_at < SECONDS:
             return

@@ -21,7 +21,7 @@ from .desk import Desk
 
 
 class Teller(Protocol):
-    """Tells what happens: on the screen, or as JSON lines."""
+    """Reports what happens: on the screen, or as JSON lines."""
 
     def case(self, number: int, total: int, case: Case) -> None:
         """A case is taken up."""

@@ -27,7 +27,7 @@ _STYLES = {
 
 
 def print_trail(records: Iterable[AuditRecord]) -> None:
-    """One entry for each record: when, who, what, of which tool, and why, or what came of it."""
+    """One entry for each record: when, who, what, of which tool, and the reason or the outcome."""
     records = [*records]
     days = {moment(record.recorded_at, "%Y-%m-%d") for record in records}
     form = "%H:%M:%S" if len(days) <= 1 else "%m-%d %H:%M:%S"

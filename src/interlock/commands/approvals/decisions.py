@@ -334,7 +334,7 @@ def closed(unit: Unit, approval: ApprovalRequest) -> InterlockError | None:
         )
     if approval.status is not ApprovalStatus.REQUESTED:
         return ConflictError(
-            f"The approval of {approval.tool} ({approval.approval_id}) is already {approval.status.value}. Nothing was changed; instances.approval(id) tells what became of it.",
+            f"The approval of {approval.tool} ({approval.approval_id}) is already {approval.status.value}. Nothing was changed; instances.approval(id) returns the decision.",
             retryable=False,
             details={"approvalId": approval.approval_id, "status": approval.status.value},
         )

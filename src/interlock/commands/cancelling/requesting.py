@@ -64,7 +64,7 @@ def request(engine: Engine, connection: Connection, workflow_id: str, reason: st
         return
     if instance.finished:
         raise WorkflowFinished(
-            f"The workflow {workflow_id} came to its end in {instance.state!r}, and can no longer be cancelled. Nothing was done.",
+            f"The workflow {workflow_id} ended in {instance.state!r}, and can no longer be cancelled. Nothing was done.",
             details={"workflowId": workflow_id, "currentState": instance.state},
         )
     begin(engine, unit, reason, by)

@@ -37,11 +37,11 @@ class Found(StrEnum):
     """What a person found out about an attempt of unknown outcome."""
 
     HAPPENED = "happened"
-    """It happened: the command counts as carried out, with the result that they give."""
+    """It happened: the command counts as executed, with the given result."""
     RETRY = "retry"
     """It did not happen, and is to be tried again."""
     FAILED = "failed"
-    """It did not happen, and is not to be tried again: its proposer is told so."""
+    """It did not happen, and is not to be tried again. The proposer receives a failure."""
 
 
 FoundName = Literal["happened", "retry", "failed"]
@@ -50,19 +50,19 @@ FoundName = Literal["happened", "retry", "failed"]
 
 @dataclass(frozen=True)
 class Resolution:
-    """A person's word on what became of an attempt."""
+    """A person's statement of how an attempt ended."""
 
     found: Found
     output: Any = None
-    """What the tool would have returned, if it happened: as Python has it, or as on the wire."""
+    """What the tool would have returned, if it happened: as a Python value, or in its wire form."""
     data: Mapping[str, Any] | None = None
     """The workflow's data as the tool would have left it; None where it changed nothing."""
     events: tuple[Event, ...] = field(default=())
     """What the tool would have emitted."""
     note: str | None = None
-    """How they know, for the record; and where it failed, what its proposer is told."""
+    """How the person knows, for the record; after a failure, also the text that the proposer receives."""
     attempt: int | None = None
-    """Which attempt they speak of, as they were shown it; None for the last one."""
+    """The attempt that was shown to the person; None for the last one."""
 
 
 def parse_resolution(answer: Any) -> Resolution:
@@ -99,7 +99,7 @@ def resolve(
         by: Who says so.
 
     Returns:
-        What the command came to; None when it is to be tried again.
+        The outcome of the command; None if it is to be tried again.
 
     Raises:
         PrincipalError: It serves them, or who they are is not known; the caller records it.
@@ -158,7 +158,7 @@ def resolve(
 
 
 def _note(engine: Engine, unit: Unit, entry: LedgerEntry) -> None:
-    """Leave a note that the graph is to continue, for a tick to find where whoever resolves it does not let it."""
+    """Record that the graph must be resumed, so that a tick does so if the resolving process does not."""
     if unit.instance.thread_id is not None:
         stop = Stop(Kind.ATTEMPT, entry.workflow_id, entry.idempotency_key)
         at = unit.now + int(LEFT_ALONE * 1_000_000)

@@ -128,7 +128,7 @@ class OwnedJobs(JobManager):
                 await asyncio.sleep(pause)
                 continue
             if not found:
-                logger.warning("the job %s was taken over by another worker, which writes down how it ends", job.id)
+                logger.warning("the job %s was taken over by another worker, which records its outcome", job.id)
             return
 
 

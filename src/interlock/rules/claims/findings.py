@@ -150,7 +150,7 @@ def _states(definition: Definition, reached: set[Situation], moves: list[Move]) 
             yield Finding(
                 FindingKind.WAIT_WITHOUT_DEADLINE,
                 name,
-                "It waits for ever when its events do not come. Give it within= and on_timeout=.",
+                "It waits forever if its events do not come. Give it within= and on_timeout=.",
             )
 
 

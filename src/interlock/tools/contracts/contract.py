@@ -246,7 +246,7 @@ class ToolContract(Generic[P, R]):
         except Exception as error:  # the tool's own serializer may raise anything
             problem = f"a serializer of the tool failed ({type_name(error)})"
         if problem is not None:
-            raise invalid(self.name, [Problem(field="", problem=f"cannot be written down: {problem}")])
+            raise invalid(self.name, [Problem(field="", problem=f"cannot be stored: {problem}")])
         return canonical
 
     def fingerprint(self, arguments: Any) -> str:

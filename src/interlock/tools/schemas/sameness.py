@@ -22,8 +22,7 @@ _UTC = frozenset({"UTC", "Etc/UTC", "tzutc()"})
 def same(one: Any, other: Any, depth: int = _DEEPEST) -> bool:
     """Whether two values are the same, by type and by what they hold.
 
-    What a model keeps for itself (private attributes, cached properties) is not looked at: it is recreated from its fields
-    whenever they are read.
+    Private attributes and cached properties of a model are not compared: they are recreated from its fields whenever they are read.
     """
     if one is other:
         return True
@@ -75,7 +74,7 @@ def differing_fields(given: Input, first: Any, again: Any) -> list[str]:
     Args:
         given: What the tool takes.
         first: What it read.
-        again: What it read of what was written down.
+        again: The value that was read back from the stored form.
     """
     try:
         if same(first, again):

@@ -1,6 +1,6 @@
 """The access desk: from a request to a grant, and from the grant to its end.
 
-open    --people.get--> open           for whom it is, and who their manager is
+open    --people.get--> open           looks up the person and their manager
 open    --access.grant--> granted      the manager approves, and gives the reason; for 90 days, the role security approves too
 granted --people.left--> ending        a person who leaves loses access
 granted --its deadline--> ending       after the granted 7 or 90 days

@@ -21,7 +21,7 @@ class CaseData(BaseModel):
     reassigned: int = 0
     """How often it went to another queue."""
     answered: bool = False
-    """Whether an agent had answered when the queue was last looked at."""
+    """Whether an agent had answered when the queue was last checked."""
 
 
 class Case(BaseModel):

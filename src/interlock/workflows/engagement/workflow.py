@@ -20,7 +20,7 @@ class EngagementData(BaseModel):
     template: str = ""
     channels: list[Channel] = []
     reached: list[Channel] = []
-    """The channels over which the message was delivered, in the order in which they were heard of."""
+    """The channels over which the message was delivered, in the order of their reports."""
 
 
 class Requested(BaseModel):

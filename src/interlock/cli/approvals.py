@@ -5,7 +5,6 @@ database anyway; what it adds is that the decision is checked and recorded under
 """
 
 import datetime as dt
-import getpass
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -24,6 +23,7 @@ from ..tools.principal import Principal
 from ..tools.sinks import line
 from .support.asking import show_request
 from .support.loading import AppOption, DbOption, open_store, opened
+from .support.operator import As, Roles, Tenant, principal_of
 from .support.output import AsJson, ExitCode, console, print_error, print_json
 from .support.tables import print_table
 
@@ -34,15 +34,6 @@ topic = typer.Typer(
 ApprovalId = Annotated[
     str, typer.Argument(metavar="APPROVAL", help="The approval's id, from `interlock approvals list`.")
 ]
-As = Annotated[
-    str | None,
-    typer.Option("--as", envvar="INTERLOCK_AS", metavar="ID", help="The id of the approver. Default: your login name."),
-]
-Roles = Annotated[
-    list[str] | None,
-    typer.Option("--role", envvar="INTERLOCK_ROLES", metavar="ROLE", help="A role that you have. Repeatable."),
-]
-Tenant = Annotated[str, typer.Option(help="The tenant.")]
 Message = Annotated[str | None, typer.Option("--message", "-m", help="The reason, for the record and for the model.")]
 ResumeAfter = Annotated[bool, typer.Option("--resume", help="Resume the waiting thread immediately.")]
 
@@ -376,11 +367,6 @@ def _refusals(*, as_json: bool) -> Iterator[None]:
             raise
         print_error(error, as_json=as_json)
         raise typer.Exit(ExitCode.NO) from None
-
-
-def principal_of(who: str | None, roles: list[str] | None, tenant: str) -> Principal:
-    """Who acts on the command line: as they say, or by their login name."""
-    return Principal(who or getpass.getuser(), roles=frozenset(roles or ()), tenant=tenant)
 
 
 def _until(one: ApprovalRequest) -> str:

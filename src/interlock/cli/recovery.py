@@ -1,6 +1,5 @@
 """`interlock db restored` and `interlock db resume`: hold a database after a restored backup, and say that work may continue."""
 
-import getpass
 from contextlib import closing
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from ..checkpointing.transactions.recovery import Left, Standing
 from ..tools.canonical import JsonObject
 from ..tools.sinks import line
 from .support.loading import DbOption, open_store
+from .support.operator import As, named_or_login
 from .support.output import AsJson, ExitCode, console, print_json
 from .support.trail import moment
 
@@ -37,15 +37,7 @@ def restored(
 
 def resume(
     *,
-    who: Annotated[
-        str | None,
-        typer.Option(
-            "--as",
-            envvar="INTERLOCK_AS",
-            metavar="ID",
-            help="The id of the person who releases it. Default: your login name.",
-        ),
-    ] = None,
+    who: As = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     any_timeline: Annotated[
         bool | None,
@@ -68,7 +60,7 @@ def resume(
             if not _agreed():
                 console().print("It was left as it is.")
                 raise typer.Exit(ExitCode.NO)
-        after = store.recovery.resume(by=who or getpass.getuser(), any_timeline=any_timeline)
+        after = store.recovery.resume(by=named_or_login(who), any_timeline=any_timeline)
     if as_json:
         print_json(_json(after, left))
         return

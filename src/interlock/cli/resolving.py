@@ -1,6 +1,5 @@
 """`interlock resolve`: saying what became of an effect whose outcome nobody knows."""
 
-import getpass
 import json
 from contextlib import closing
 from typing import Annotated, Any
@@ -11,8 +10,8 @@ from ..checkpointing.store import LedgerEntry, LedgerStatus
 from ..commands.execution.resolution import Found
 from ..tools.canonical import JsonObject
 from ..tools.errors import ConflictError, InputError
-from ..tools.principal import Principal
 from .support.loading import AppOption, DbOption, open_store, opened
+from .support.operator import As, Tenant, principal_of
 from .support.output import AsJson, ExitCode, print_error, print_json
 from .support.tables import print_lines, print_table
 from .support.trail import moment
@@ -45,16 +44,8 @@ def resolve(
         str | None, typer.Option(help="The idempotency key, if it is not the one that the instance waits for.")
     ] = None,
     attempt: Annotated[int | None, typer.Option(help="Resolve it only if this is still the last attempt.")] = None,
-    who: Annotated[
-        str | None,
-        typer.Option(
-            "--as",
-            envvar="INTERLOCK_AS",
-            metavar="ID",
-            help="The id of the person who resolves it. Default: your login name.",
-        ),
-    ] = None,
-    tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
+    who: As = None,
+    tenant: Tenant = "default",
     resume: Annotated[bool, typer.Option("--resume", help="Resume the waiting thread immediately.")] = False,
     app: AppOption = None,
     db: DbOption = None,
@@ -76,7 +67,7 @@ def resolve(
             "What became of it was not said. Nothing was resolved; give one of --happened JSON, --retry and --failed.",
             code="no_answer",
         )
-    by = Principal(who or getpass.getuser(), tenant=tenant)
+    by = principal_of(who, None, tenant)
     with opened(app, db) as graph:
         try:
             if resume:

@@ -1,7 +1,4 @@
-"""`interlock budgets`: how the budgets of an instance stand, and raising one.
-
-As with approvals, the command line knows nobody but its operator, who says as whom they act.
-"""
+"""`interlock budgets`: how the budgets of an instance stand, and raising one."""
 
 from typing import Annotated
 
@@ -11,20 +8,14 @@ from ...commands.budgets.standing import BudgetStanding
 from ...tools.errors import PrincipalError
 from ...tools.ids import mint
 from ...tools.sinks import line
-from ..approvals import Roles, Tenant, principal_of
 from ..support.loading import AppOption, DbOption, opened
+from ..support.operator import As, Roles, Tenant, principal_of
 from ..support.output import AsJson, ExitCode, console, print_error, print_json
 from ..support.tables import print_table
 
 topic = typer.Typer(no_args_is_help=True, help="Work on the budgets of models: list, raise.")
 
 InstanceId = Annotated[str, typer.Argument(metavar="INSTANCE", help="The workflow id, from `interlock instances`.")]
-As = Annotated[
-    str | None,
-    typer.Option(
-        "--as", envvar="INTERLOCK_AS", metavar="ID", help="The id of the person who acts. Default: your login name."
-    ),
-]
 
 
 def register(app: typer.Typer) -> None:

@@ -1,15 +1,14 @@
 """`interlock cancel`: cancelling an instance, and looking at what became of it."""
 
-import getpass
 from typing import Annotated
 
 import typer
 
 from ...commands.cancelling.report import Cancellation
 from ...tools.errors import ConflictError, InputError
-from ...tools.principal import Principal
 from ...tools.sinks import line
 from ..support.loading import AppOption, DbOption, opened
+from ..support.operator import As, Roles, Tenant, principal_of
 from ..support.output import AsJson, ExitCode, print_error, print_json
 from ..support.tables import print_lines, print_table
 
@@ -26,20 +25,9 @@ def cancel(
         str | None,
         typer.Option("--reason", "-m", help="The reason, for the record. Without it, show the status of a cancel."),
     ] = None,
-    who: Annotated[
-        str | None,
-        typer.Option(
-            "--as",
-            envvar="INTERLOCK_AS",
-            metavar="ID",
-            help="The id of the person who cancels. Default: your login name.",
-        ),
-    ] = None,
-    role: Annotated[
-        list[str] | None,
-        typer.Option("--role", envvar="INTERLOCK_ROLES", metavar="ROLE", help="A role that you have. Repeatable."),
-    ] = None,
-    tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
+    who: As = None,
+    role: Roles = None,
+    tenant: Tenant = "default",
     app: AppOption = None,
     db: DbOption = None,
     as_json: AsJson = False,
@@ -49,7 +37,7 @@ def cancel(
     It is safe to repeat: a repeated call continues with the rest. Exit code 1 means that the instance could not be cancelled now, or that
     calls are left for a person.
     """
-    by = Principal(who or getpass.getuser(), roles=frozenset(role or ()), tenant=tenant)
+    by = principal_of(who, role, tenant)
     with opened(app, db) as graph:
         try:
             found = (

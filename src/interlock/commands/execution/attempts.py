@@ -1,4 +1,4 @@
-"""An attempt of a command, and its outcome."""
+"""An attempt of a command, its outcome, and the answer to a proposal that was not carried out."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +7,8 @@ from ...checkpointing.store import ApprovalRequest, Instance, LedgerEntry, Unit
 from ...rules.gate import Admission
 from ...tools.canonical import JsonObject
 from ...tools.errors import OutcomeUnknown
+from ...tools.ids import AuditRef, WorkflowId
+from ...tools.results import ErrorBody, ErrorResult
 from ..running.operations import Attempt
 
 
@@ -56,6 +58,25 @@ def admitted(attempt: Attempt) -> Admitted:
     if not isinstance(attempt, Admitted):
         raise TypeError("the attempt was not made here")
     return attempt
+
+
+def error_result(instance: Instance, body: ErrorBody, *, allowed: tuple[str, ...], audit_ref: AuditRef) -> ErrorResult:
+    """The answer to a proposal that was not carried out, with the state of the instance.
+
+    Args:
+        instance: The instance, read in this transaction or since.
+        body: The error.
+        allowed: The tools that the proposer may call next.
+        audit_ref: The record of the error.
+    """
+    return ErrorResult(
+        workflow_id=WorkflowId(instance.workflow_id),
+        current_state=instance.state,
+        revision=instance.revision,
+        next_allowed_tools=allowed,
+        audit_ref=audit_ref,
+        error=body,
+    )
 
 
 def unresolved(entry: LedgerEntry) -> OutcomeUnknown:

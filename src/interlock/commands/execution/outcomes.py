@@ -16,7 +16,7 @@ from ...tools.ids import AuditRef, WorkflowId, derive, mint
 from ...tools.kinds import Effect, ToolKind
 from ...tools.principal import Principal
 from ...tools.redaction import redact
-from ...tools.results import CommandResult, ErrorBody, ErrorResult
+from ...tools.results import CommandResult, ErrorBody
 from ...tools.storable import storable, storable_text, type_name
 from ..approvals.binding import use
 from ..origins.capturing import keep_output
@@ -24,7 +24,7 @@ from ..running import needed
 from ..running.engine import Engine, logger
 from ..running.scope import Scope
 from ..waits.settling import arrive
-from .attempts import Admitted, Broken, Outcome
+from .attempts import Admitted, Broken, Outcome, error_result
 from .audit_payloads import facts_of, masked, said_by
 from .left_behind import left_behind
 
@@ -145,14 +145,7 @@ class Outcomes:
             error = body.model_dump(mode="json", by_alias=True)
             payload = {**said, "state": unit.instance.state, "node": self.node, "error": error}
             unit.record(AuditKind.DENIAL, requester, payload, tool=tool, code=denial.code.value, audit_ref=audit_ref)
-        return ErrorResult(
-            workflow_id=WorkflowId(unit.instance.workflow_id),
-            current_state=unit.instance.state,
-            revision=unit.instance.revision,
-            next_allowed_tools=allowed,
-            audit_ref=audit_ref,
-            error=body,
-        ).to_json()
+        return error_result(unit.instance, body, allowed=allowed, audit_ref=audit_ref).to_json()
 
     def refused(
         self,
@@ -204,14 +197,8 @@ class Outcomes:
         return Broken(after)
 
     def _error(self, unit: Unit, requester: Principal, body: ErrorBody, audit_ref: AuditRef) -> JsonObject:
-        return ErrorResult(
-            workflow_id=WorkflowId(unit.instance.workflow_id),
-            current_state=unit.instance.state,
-            revision=unit.instance.revision,
-            next_allowed_tools=self.engine.offered_for(unit, requester),
-            audit_ref=audit_ref,
-            error=body,
-        ).to_json()
+        allowed = self.engine.offered_for(unit, requester)
+        return error_result(unit.instance, body, allowed=allowed, audit_ref=audit_ref).to_json()
 
     def transition(
         self, unit: Unit, ready: Admitted, proposal: Proposal, output: Any, *, happened: bool = False
@@ -307,14 +294,7 @@ class Outcomes:
             unit.instance.workflow_id,
             "; ".join(problems),
         )
-        return ErrorResult(
-            workflow_id=WorkflowId(unit.instance.workflow_id),
-            current_state=unit.instance.state,
-            revision=unit.instance.revision,
-            next_allowed_tools=allowed,
-            audit_ref=audit_ref,
-            error=body,
-        ).to_json()
+        return error_result(unit.instance, body, allowed=allowed, audit_ref=audit_ref).to_json()
 
     def enter(
         self, unit: Unit, ready: Admitted, proposal: Proposal, status: LedgerStatus, result: JsonObject | None

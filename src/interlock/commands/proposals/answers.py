@@ -5,12 +5,12 @@ from ...checkpointing.store import approvals as approval_rows
 from ...rules.denials import Denial
 from ...tools.canonical import JsonObject
 from ...tools.ids import AuditRef, WorkflowId
-from ...tools.results import ErrorBody, ErrorResult, Pending, PendingDecision, Result, parse_result
+from ...tools.results import ErrorBody, Pending, PendingDecision, Result, parse_result
 from ...tools.storable import storable
 from ..approvals.binding import closed_ref
 from ..approvals.payload import decided_by, moment
 from ..approvals.requesting import closed_denial
-from ..execution.attempts import Broken, Outcome, unresolved
+from ..execution.attempts import Broken, Outcome, error_result, unresolved
 from ..running.engine import Engine
 
 
@@ -62,19 +62,14 @@ def closed(engine: Engine, instance: Instance, approval: ApprovalRequest) -> Res
 def error(engine: Engine, instance: Instance, approval: ApprovalRequest, denial: Denial, audit_ref: AuditRef) -> Result:
     """The denial of a proposal that is recorded as a request."""
     details = storable(dict(denial.details))
-    return ErrorResult(
-        workflow_id=WorkflowId(instance.workflow_id),
-        current_state=instance.state,
-        revision=instance.revision,
-        next_allowed_tools=engine.offered_for(instance, approval.requester),
-        audit_ref=audit_ref,
-        error=ErrorBody(
-            code=denial.code,
-            message=denial.message,
-            retryable=denial.retryable,
-            details=details if isinstance(details, dict) else {},
-        ),
+    body = ErrorBody(
+        code=denial.code,
+        message=denial.message,
+        retryable=denial.retryable,
+        details=details if isinstance(details, dict) else {},
     )
+    allowed = engine.offered_for(instance, approval.requester)
+    return error_result(instance, body, allowed=allowed, audit_ref=audit_ref)
 
 
 __all__ = ["answered", "closed", "error", "pending", "stored"]

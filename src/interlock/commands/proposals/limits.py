@@ -14,9 +14,10 @@ from ...checkpointing.store import AuditKind, Instance
 from ...checkpointing.tables.workflow import audit
 from ...rules.definition import Limits
 from ...tools.codes import ErrorCode
-from ...tools.ids import AuditRef, WorkflowId, derive
+from ...tools.ids import AuditRef, derive
 from ...tools.principal import Principal
-from ...tools.results import ErrorBody, ErrorResult, Result
+from ...tools.results import ErrorBody, Result
+from ..execution.attempts import error_result
 from ..running.engine import Engine
 from ..running.facts import asked_apart
 from ..running.operations import InStore, Steps
@@ -112,20 +113,14 @@ def limited(engine: Engine, instance: Instance, by: Principal, limit: Limit) -> 
 
     current: Instance = yield InStore(record)
     allowed = yield from asked_apart(engine.definition, lambda: engine.offered_for(current, by))
-    return ErrorResult(
-        workflow_id=WorkflowId(current.workflow_id),
-        current_state=current.state,
-        revision=current.revision,
-        next_allowed_tools=allowed,
-        audit_ref=audit_ref,
-        error=ErrorBody(
-            code=ErrorCode.LIMIT_REACHED,
-            message=f"{by.id} has to wait before another proposal is judged: {limit.reason}. Nothing was done. Look at the next allowed tools and "
-            f"at the errors before, and propose again after {limit.seconds:.0f} s.",
-            retryable=True,
-            details={"seconds": limit.seconds},
-        ),
+    body = ErrorBody(
+        code=ErrorCode.LIMIT_REACHED,
+        message=f"{by.id} has to wait before another proposal is judged: {limit.reason}. Nothing was done. Look at the next allowed tools and "
+        f"at the errors before, and propose again after {limit.seconds:.0f} s.",
+        retryable=True,
+        details={"seconds": limit.seconds},
     )
+    return error_result(current, body, allowed=allowed, audit_ref=audit_ref)
 
 
 __all__ = ["Limit", "limited", "why_limited"]

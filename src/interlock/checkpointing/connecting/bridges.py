@@ -25,7 +25,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 from sqlalchemy.util import await_only, greenlet_spawn
 
-from .forks import renew_after_fork
+from .own_loop import ThreadedLoop
 
 if TYPE_CHECKING:  # see `database`
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -34,22 +34,20 @@ if TYPE_CHECKING:  # see `database`
 # Asynchronous driver, synchronous code
 
 
-class Loop:
-    """An event loop in its own thread, started on first use."""
+class Loop(ThreadedLoop):
+    """The loop of an asynchronous engine, the only one that uses its driver's connections."""
 
     def __init__(self) -> None:
-        self.begin_anew()
-        renew_after_fork(self)
+        super().__init__("interlock-loop")
 
     def begin_anew(self) -> None:
         """Start over in a forked process, which does not have the thread."""
-        self._guard = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        super().begin_anew()
         self._here = threading.local()
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a driver on the loop, in a greenlet as SQLAlchemy does, and wait for it."""
-        loop = self._running()
+        loop = self.running()
         if getattr(self._here, "loop", None) is loop:
             return function(*args, **kwargs)
         return asyncio.run_coroutine_threadsafe(self._spawned(loop, function, args, kwargs), loop).result()
@@ -64,26 +62,12 @@ class Loop:
         result = child.switch(*args, **kwargs)
         while not child.dead:
             try:
-                value = asyncio.run_coroutine_threadsafe(_awaiting(result), self._running()).result()
+                value = asyncio.run_coroutine_threadsafe(_awaiting(result), self.running()).result()
             except BaseException:
                 result = child.throw(*sys.exc_info())
             else:
                 result = child.switch(value)
         return result
-
-    def stop(self) -> None:
-        """Stop the thread."""
-        with self._guard:
-            loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.call_soon_threadsafe(loop.stop)
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._guard:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_run, args=(self._loop,), name="interlock-loop", daemon=True).start()
-            return self._loop
 
     async def _spawned(
         self, loop: asyncio.AbstractEventLoop, function: Callable[..., Any], args: Any, kwargs: Any
@@ -99,13 +83,6 @@ class _Waiting(_Greenlet):  # type: ignore[misc]
     """The greenlet interface through which SQLAlchemy awaits."""
 
     __sqlalchemy_greenlet_provider__ = True
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    try:
-        loop.run_forever()
-    finally:
-        loop.close()
 
 
 async def _awaiting(awaitable: Awaitable[Any]) -> Any:

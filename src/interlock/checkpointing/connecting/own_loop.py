@@ -1,4 +1,4 @@
-"""The library's event loop, in its own thread, on which synchronous callers run asynchronous code.
+"""Event loops in threads of their own; among them the library's, on which synchronous callers run asynchronous code.
 
 A synchronous call (`invoke`, a card's button, `interlock approvals approve --resume`) may call a tool that is an `async def`. The
 tool runs here, and the caller waits for it. Each process has one such loop, started on first use, so that objects bound to a loop,
@@ -15,10 +15,15 @@ from .forks import renew_after_fork
 T = TypeVar("T")
 
 
-class OwnLoop:
-    """The loop and its thread."""
+class ThreadedLoop:
+    """An event loop in its own thread, started on first use.
 
-    def __init__(self) -> None:
+    Args:
+        name: The thread's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
         self.begin_anew()
         renew_after_fork(self)
 
@@ -26,6 +31,35 @@ class OwnLoop:
         """Start over in a forked process, which does not have the thread."""
         self._guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def running(self) -> asyncio.AbstractEventLoop:
+        """The loop, running."""
+        with self._guard:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=_run, args=(self._loop,), name=self._name, daemon=True).start()
+            return self._loop
+
+    def stop(self) -> None:
+        """Stop the thread."""
+        with self._guard:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+class OwnLoop(ThreadedLoop):
+    """The library's loop."""
+
+    def __init__(self) -> None:
+        super().__init__("interlock-async")
 
     def is_here(self) -> bool:
         """Whether the caller runs on this loop, and therefore must not block on other work of the loop."""
@@ -45,22 +79,15 @@ class OwnLoop:
         """
         if self.is_here():
             raise RuntimeError("this runs on Interlock's own event loop, which cannot wait for itself")
-        future = asyncio.run_coroutine_threadsafe(work(), self._running())
+        future = asyncio.run_coroutine_threadsafe(work(), self.running())
         try:
             return future.result()
         except BaseException:
             future.cancel()  # the caller was interrupted; has no effect if the coroutine has finished
             raise
 
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._guard:
-            if self._loop is None:
-                loop = self._loop = asyncio.new_event_loop()
-                threading.Thread(target=loop.run_forever, name="interlock-async", daemon=True).start()
-            return self._loop
-
 
 OWN_LOOP = OwnLoop()
 """The loop of this process."""
 
-__all__ = ["OWN_LOOP", "OwnLoop"]
+__all__ = ["OWN_LOOP", "OwnLoop", "ThreadedLoop"]

@@ -9,6 +9,7 @@ import pytest
 
 from interlock.checkpointing import Database, SQLCheckpointer, schema
 from interlock.checkpointing.tables.columns import metadata
+from tests.support.databases import lent_database
 from tests.support.servers import temporary_mysql_database, temporary_postgres_database
 
 
@@ -26,10 +27,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iter
 
 
 @pytest.fixture(params=["postgresql", "mysql"])
-def server_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """An empty database on each of the two servers in turn."""
-    with temporary_postgres_database() if request.param == "postgresql" else temporary_mysql_database() as url:
-        yield url
+def server_database_url(request: pytest.FixtureRequest) -> str:
+    """A database with empty tables on each of the two servers in turn."""
+    return lent_database(request, request.param)
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from interlock.checkpointing.tables import workflow as store_tables
 from interlock.checkpointing.tables.columns import metadata
 from interlock.tools.errors import SchemaMismatch
 from tests.support.fast_schema import real_migrations
+from tests.support.servers import temporary_mysql_database, temporary_postgres_database
 
 SETUP = "import sys; from interlock.checkpointing import Database, schema; schema.setup(Database.open(sys.argv[1]))"
 NO_DIFFERENCE: list[Any] = []
@@ -81,8 +83,9 @@ def test_several_processes_set_up_one_database_at_once(database_url: str) -> Non
     assert outcomes == [(b"", 0)] * 4
 
 
-def test_a_server_without_tables_is_refused_with_what_to_do(server_database_url: str) -> None:
-    with SQLCheckpointer(server_database_url) as saver, pytest.raises(SchemaMismatch, match=r"interlock db upgrade"):
+@pytest.mark.parametrize("empty", [temporary_postgres_database, temporary_mysql_database], ids=["postgresql", "mysql"])
+def test_a_server_without_tables_is_refused_with_what_to_do(empty: Callable[[], AbstractContextManager[str]]) -> None:
+    with empty() as url, SQLCheckpointer(url) as saver, pytest.raises(SchemaMismatch, match=r"interlock db upgrade"):
         saver.get_tuple(_config("any"))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +14,7 @@ from interlock import SQLCheckpointer
 from interlock.checkpointing.tables.columns import metadata
 from interlock.events import InProcessBus, Message, Relay
 from interlock.tools import SchemaMismatch
-from tests.support.servers import temporary_mysql_database, temporary_postgres_database
+from tests.support.databases import lent_database
 
 from .runs import go, left_behind
 from .workflows import BOSS, CLERK, WORKFLOWS, Booked, built, prepare, transactions
@@ -25,16 +24,13 @@ NOWHERE = ("", 0)
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])
-def url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
     """A database with all tables."""
-    if request.param == "sqlite":
-        found = f"sqlite:///{tmp_path / 'workflows.db'}"
-        prepare(found)
-        yield found
-        return
-    with {"postgresql": temporary_postgres_database, "mysql": temporary_mysql_database}[request.param]() as found:
-        prepare(found)
-        yield found
+    found = (
+        f"sqlite:///{tmp_path / 'workflows.db'}" if request.param == "sqlite" else lent_database(request, request.param)
+    )
+    prepare(found)
+    return found
 
 
 def upgraded(url: str) -> None:

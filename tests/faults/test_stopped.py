@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +15,8 @@ from interlock import ConflictError, Database, SQLCheckpointer, WorkflowGraph, W
 from interlock.checkpointing.connecting import engines, patience
 from interlock.testing import Child, FaultPoint
 from interlock.tools import LeaseLost, StaleCheckpoint, StoreUnavailable
-from tests.support.servers import temporary_mysql_database, temporary_postgres_database
+from tests.support.databases import lent_database
+from tests.support.servers import temporary_postgres_database
 
 from .kills import PRELOAD
 from .outside import World
@@ -104,11 +104,11 @@ def test_an_effect_that_may_not_be_repeated_is_asked_about_when_its_process_stop
 
 
 @pytest.fixture(params=["postgresql", "mysql"])
-def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+def server_url(request: pytest.FixtureRequest) -> str:
     """A database with all tables on a server."""
-    with {"postgresql": temporary_postgres_database, "mysql": temporary_mysql_database}[request.param]() as url:
-        prepare(url)
-        yield url
+    url = lent_database(request, request.param)
+    prepare(url)
+    return url
 
 
 def bounded(url: str, *, lock: int | None = None, idle: int | None = None) -> str:

@@ -6,7 +6,6 @@ bytes may change for a reason: change the numbers here then, and give the reason
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from interlock.checkpointing import Database
 from interlock.checkpointing.statements import Prepared
 from tests.ratchet.counting import Cost, metered
 from tests.ratchet.steps import FORMS, STEPS, Turns
-from tests.support.servers import temporary_postgres_database
+from tests.support.databases import lent_database
 
 STATEMENTS = {
     ("sqlite", "graph"): {"begin": 8, "read": 8, "command": 8, "asked": 6, "approved": 16},
@@ -44,13 +43,10 @@ TOLERANCE = 0.02
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     """The kind of a database, and its URL."""
-    if request.param == "sqlite":
-        yield request.param, f"sqlite:///{tmp_path}/desk.db"
-        return
-    with temporary_postgres_database() as url:
-        yield request.param, url
+    kind = str(request.param)
+    return kind, f"sqlite:///{tmp_path}/desk.db" if kind == "sqlite" else lent_database(request, kind)
 
 
 def costs(url: str, form: str, way: str) -> dict[str, Cost]:

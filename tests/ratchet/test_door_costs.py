@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from interlock import Pending, WorkflowStore
 from tests.ratchet.counting import metered
 from tests.ratchet.steps import ADA, BEN, desk
-from tests.support.servers import temporary_postgres_database
+from tests.support.databases import lent_database
 
 STATEMENTS = {
     "sqlite": {"start": 8, "read": 6, "command": 6, "again": 2, "asked": 7, "looked at": 3, "granted": 9},
@@ -20,13 +19,10 @@ COMMITS = {"start": 1, "read": 1, "command": 1, "again": 0, "asked": 1, "looked 
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     """The kind of a database, and its URL."""
-    if request.param == "sqlite":
-        yield request.param, f"sqlite:///{tmp_path}/desk.db"
-        return
-    with temporary_postgres_database() as url:
-        yield request.param, url
+    kind = str(request.param)
+    return kind, f"sqlite:///{tmp_path}/desk.db" if kind == "sqlite" else lent_database(request, kind)
 
 
 def test_a_call_from_outside_the_graph_costs_what_is_recorded(database: tuple[str, str]) -> None:

@@ -7,8 +7,7 @@ conventional local address. Where none answers, the test is skipped with the rea
 names the server, the test fails (comma-separated: postgresql, mysql, nats, rabbitmq, redis, pgbouncer, chromium; tests start the
 last two themselves, see `tests.support.pgbouncer` and `tests.browser`).
 
-Tests that write take a database of their own: the fixtures `postgres_database` (with empty tables) and `mysql_database` (one per test), or
-`postgres_worker_database` and `mysql_worker_database` (one per test process). All four are SQLAlchemy URLs as strings.
+Tests that write take a database of their own: `tests.support.databases`.
 """
 
 from __future__ import annotations
@@ -25,8 +24,6 @@ import pymysql
 import pytest
 from psycopg import sql
 from sqlalchemy import URL, make_url
-
-from interlock.checkpointing import Database, schema
 
 REQUIRE = "INTERLOCK_REQUIRE_SERVERS"
 TIMEOUT = 5
@@ -64,12 +61,12 @@ def _speaks(url: str, port: int, first_words: bytes, answer: bytes) -> None:
         raise ConnectionError(f"what listens there began with {heard!r}, not with {answer!r}")
 
 
-def _connect_postgres(url: str) -> psycopg.Connection[tuple[object, ...]]:
+def connect_postgres(url: str) -> psycopg.Connection[tuple[object, ...]]:
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     return psycopg.connect(plain, autocommit=True, connect_timeout=TIMEOUT)
 
 
-def _connect_mysql(url: str) -> pymysql.Connection[pymysql.cursors.Cursor]:
+def connect_mysql(url: str) -> pymysql.Connection[pymysql.cursors.Cursor]:
     parsed = make_url(url)
     return pymysql.connect(
         host=parsed.host or "127.0.0.1",
@@ -85,13 +82,13 @@ POSTGRES = Server(
     "postgresql",
     "INTERLOCK_TEST_POSTGRES_URL",
     "postgresql+psycopg://postgres@127.0.0.1:5432/test",
-    lambda url: _connect_postgres(url).close(),
+    lambda url: connect_postgres(url).close(),
 )
 MYSQL = Server(
     "mysql",
     "INTERLOCK_TEST_MYSQL_URL",
     "mysql+pymysql://root@127.0.0.1:3306/test",
-    lambda url: _connect_mysql(url).close(),
+    lambda url: connect_mysql(url).close(),
 )
 NATS = Server(
     "nats",
@@ -166,96 +163,82 @@ def redis_url() -> str:
     return find(REDIS)
 
 
-@contextmanager
-def temporary_postgres_database(template: str | None = None) -> Iterator[str]:
-    """A database of one's own on the PostgreSQL server, dropped afterwards even when connections were left open.
+def create_postgres_database(template: str | None = None) -> str:
+    """Create a database, and give its name.
 
     Args:
         template: The URL of a database that it is a copy of, which nobody is connected to. An empty one by default.
     """
-    url, name = postgres_url(), _fresh_name()
-    copied = "template1" if template is None else str(make_url(template).database)
-    with _connect_postgres(url) as server:
+    name, copied = fresh_name(), "template1" if template is None else str(make_url(template).database)
+    with connect_postgres(postgres_url()) as server:
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         server.execute(create.format(sql.Identifier(name), sql.Identifier(copied)))
+    return name
+
+
+def drop_postgres_database(name: str) -> None:
+    """Drop a database, even when connections were left open."""
+    with connect_postgres(POSTGRES.url) as server:
+        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def temporary_postgres_database(template: str | None = None) -> Iterator[str]:
+    """A database of one's own on the PostgreSQL server, dropped afterwards.
+
+    Args:
+        template: As above.
+    """
+    name = create_postgres_database(template)
     try:
-        yield _inside(url, name)
+        yield inside(postgres_url(), name)
     finally:
-        with _connect_postgres(url) as server:
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        drop_postgres_database(name)
+
+
+def create_mysql_database() -> str:
+    """Create an empty database, and give its name.
+
+    It keeps the server's default collation, a case-insensitive one as a rule: the schema has to name those it needs.
+    """
+    name = fresh_name()
+    with connect_mysql(mysql_url()) as server, server.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
+    return name
+
+
+def end_mysql_connections(cursor: pymysql.cursors.Cursor, name: str) -> None:
+    """End all connections to a database: a transaction that was left open would hold its statements for ever."""
+    cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (name,))
+    for (connection,) in cursor.fetchall():
+        with suppress(pymysql.err.OperationalError):  # it may just have gone by itself
+            cursor.execute(f"KILL {int(connection)}")
+
+
+def drop_mysql_database(name: str) -> None:
+    """Drop a database, even when connections were left open."""
+    with connect_mysql(MYSQL.url) as server, server.cursor() as cursor:
+        end_mysql_connections(cursor, name)
+        cursor.execute("SET SESSION lock_wait_timeout = 20")
+        cursor.execute(f"DROP DATABASE `{name}`")
 
 
 @contextmanager
 def temporary_mysql_database() -> Iterator[str]:
-    """A database of one's own on the MySQL or MariaDB server, dropped afterwards.
-
-    It keeps the server's default collation, a case-insensitive one as a rule: the schema has to name those it needs.
-    """
-    url, name = mysql_url(), _fresh_name()
-    with _connect_mysql(url) as server, server.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
+    """An empty database of one's own on the MySQL or MariaDB server, dropped afterwards."""
+    name = create_mysql_database()
     try:
-        yield _inside(url, name)
+        yield inside(mysql_url(), name)
     finally:
-        with _connect_mysql(url) as server, server.cursor() as cursor:
-            # A transaction that was left open would hold the drop for ever: close such connections first.
-            cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (name,))
-            for (connection,) in cursor.fetchall():
-                with suppress(pymysql.err.OperationalError):  # it may just have gone by itself
-                    cursor.execute(f"KILL {int(connection)}")
-            cursor.execute("SET SESSION lock_wait_timeout = 20")
-            cursor.execute(f"DROP DATABASE `{name}`")
+        drop_mysql_database(name)
 
 
-def _fresh_name() -> str:
+def fresh_name() -> str:
+    """A name that no other database has."""
     return f"interlock_test_{uuid.uuid4().hex}"
 
 
-def _inside(server: str, database: str) -> str:
+def inside(server: str, database: str) -> str:
+    """The URL of a database of a server."""
     url: URL = make_url(server).set(database=database)
     return url.render_as_string(hide_password=False)
-
-
-@pytest.fixture(scope="session")
-def postgres_tables() -> Iterator[str]:
-    """A PostgreSQL database with empty tables, to be copied: that takes half as long as creating them."""
-    with temporary_postgres_database() as url:
-        opened = Database.open(url)
-        schema.setup(opened)
-        opened.close()
-        yield url
-
-
-@pytest.fixture
-def empty_postgres_database() -> Iterator[str]:
-    """An empty PostgreSQL database of this test's own."""
-    with temporary_postgres_database() as url:
-        yield url
-
-
-@pytest.fixture
-def postgres_database(postgres_tables: str) -> Iterator[str]:
-    """A PostgreSQL database of this test's own, with empty tables."""
-    with temporary_postgres_database(postgres_tables) as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def postgres_worker_database() -> Iterator[str]:
-    """A PostgreSQL database that the tests of this process share."""
-    with temporary_postgres_database() as url:
-        yield url
-
-
-@pytest.fixture
-def mysql_database() -> Iterator[str]:
-    """A MySQL or MariaDB database of this test's own."""
-    with temporary_mysql_database() as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def mysql_worker_database() -> Iterator[str]:
-    """A MySQL or MariaDB database that the tests of this process share."""
-    with temporary_mysql_database() as url:
-        yield url

@@ -68,12 +68,15 @@ def test_a_search_path_that_names_no_schema(postgres_database: str) -> None:
     assert "schema='…'" in str(error)
 
 
-def test_a_mariadb_user_who_is_not_there(mysql_database: str) -> None:
-    assert refusal(sa.make_url(mysql_database).set(username="interlock_nobody", password="x")).code == "login_refused"
+def test_a_mariadb_user_who_is_not_there(empty_mysql_database: str) -> None:
+    assert (
+        refusal(sa.make_url(empty_mysql_database).set(username="interlock_nobody", password="x")).code
+        == "login_refused"
+    )
 
 
-def test_a_mariadb_user_who_may_only_read(mysql_database: str) -> None:
-    url = sa.make_url(mysql_database)
+def test_a_mariadb_user_who_may_only_read(empty_mysql_database: str) -> None:
+    url = sa.make_url(empty_mysql_database)
     name = f"interlock_{os.getpid()}_{threading.get_ident() % 10_000}"
     server = pymysql.connect(
         host=url.host, port=url.port or 3306, user=url.username, password=url.password or "", autocommit=True

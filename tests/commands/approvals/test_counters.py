@@ -33,7 +33,7 @@ from interlock.checkpointing.tables.workflow import counted, counters
 from interlock.rules.policies import Ruling
 from interlock.testing import ScriptedChatModel
 from tests.commands.approvals.support import ADA, HOUR, MALLORY, Home, Shop, answers, refund, said, thread
-from tests.support.servers import temporary_mysql_database, temporary_postgres_database
+from tests.support.databases import lent_database
 
 COUNTED = {"started", "completed", "unknown"}
 TOOLS = ("order.refund", "order.cancel")
@@ -46,19 +46,11 @@ AMOUNTS = ("1", "2.50", 3, 4.25, -7, None, "0.000000000000000000000000000001", 1
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorkflowStore]:
     """A store with its tables."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/desk.db"
-        made = WorkflowStore(url)
-        made.setup()
-        yield made
-        made.close()
-        return
-    server = temporary_postgres_database if request.param == "postgresql" else temporary_mysql_database
-    with server() as url:
-        made = WorkflowStore(url)
-        made.setup()
-        yield made
-        made.close()
+    url = f"sqlite:///{tmp_path}/desk.db" if request.param == "sqlite" else lent_database(request, request.param)
+    made = WorkflowStore(url)
+    made.setup()
+    yield made
+    made.close()
 
 
 class Run:

@@ -32,7 +32,7 @@ from tests.commands.approvals.support import (
     status,
     thread,
 )
-from tests.support.servers import temporary_mysql_database, temporary_postgres_database
+from tests.support.databases import lent_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])
@@ -42,11 +42,9 @@ def home(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Hom
         yield home
         home.close()
         return
-    temporary = temporary_postgres_database if request.param == "postgresql" else temporary_mysql_database
-    with temporary() as url:
-        home = Home(url)
-        yield home
-        home.close()
+    home = Home(lent_database(request, request.param))
+    yield home
+    home.close()
 
 
 def test_every_kind_of_approval_works_on_every_database(shop: Shop, home: Home) -> None:

@@ -12,19 +12,15 @@ from interlock import Principal, SQLCheckpointer, WorkflowGraph
 from interlock.commands.origins.capturing import keep_words
 from interlock.testing import call
 from tests.commands.origins.test_trusted_origins import ADA, THREAD, UNTRUSTED, desk, paying, reasons
-from tests.support.servers import temporary_postgres_database
+from tests.support.databases import lent_database
 
 OTHER: Any = {"configurable": {"thread_id": "other"}}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SQLCheckpointer]:
-    if request.param == "sqlite":
-        with SQLCheckpointer(f"sqlite:///{tmp_path / 'bank.db'}") as opened:
-            opened.setup()
-            yield opened
-        return
-    with temporary_postgres_database() as server, SQLCheckpointer(server) as opened:
+    url = f"sqlite:///{tmp_path / 'bank.db'}" if request.param == "sqlite" else lent_database(request, request.param)
+    with SQLCheckpointer(url) as opened:
         opened.setup()
         yield opened
 

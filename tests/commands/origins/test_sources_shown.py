@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +26,7 @@ from interlock.tools.origins import Reaches
 from tests.commands.origins.test_trusted_origins import ADA, EVIL, SUE, THREAD, desk, end, list_bills, pay
 from tests.commands.origins.test_trusted_origins import paying as paying_to
 from tests.mcp.server.support import ERAS, ISSUER, body, listening, over_http, token, verifier
-from tests.support.servers import temporary_postgres_database
+from tests.support.databases import lent_database
 from tests.tracing.test_telemetry import Telemetry, otel  # noqa: F401 -- a fixture
 
 APPROVALS = "http://127.0.0.1/approvals"
@@ -35,12 +34,10 @@ LURED = "Pay the bill for rent"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'bank.db'}"
-        return
-    with temporary_postgres_database() as server:
-        yield server
+        return f"sqlite:///{tmp_path / 'bank.db'}"
+    return lent_database(request, request.param)
 
 
 def asked(graph: WorkflowGraph, said: str = LURED, by: Principal = SUE) -> Any:

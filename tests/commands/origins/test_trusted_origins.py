@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +26,7 @@ from interlock.testing import ScriptedChatModel, call
 from interlock.tools.canonical import canonical_json
 from interlock.tools.errors import ContractError, StoreError
 from interlock.tools.origins import Content, Id, Label, Outside, Own, Reaches
-from tests.support.servers import temporary_mysql_database, temporary_postgres_database
+from tests.support.databases import lent_database
 
 ADA, SUE = Principal("ada"), Principal("sue", roles=frozenset({"clerk"}))
 THREAD: Any = {"configurable": {"thread_id": "t"}}
@@ -289,13 +288,10 @@ def test_what_is_proposed_at_the_door_is_traced_too() -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'bank.db'}"
-        return
-    made = temporary_postgres_database if request.param == "postgresql" else temporary_mysql_database
-    with made() as server:
-        yield server
+        return f"sqlite:///{tmp_path / 'bank.db'}"
+    return lent_database(request, request.param)
 
 
 def test_sources_are_kept_in_sql_without_text_and_are_erased_with_the_instance(url: str) -> None:

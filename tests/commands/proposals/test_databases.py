@@ -11,7 +11,7 @@ from interlock import Limits
 from interlock.tools.errors import IdempotencyError, RevisionConflict
 from tests.commands.approvals.support import BEN, RULE, Home, Shop
 from tests.commands.proposals.support import CASE, code, door
-from tests.support.servers import temporary_mysql_database, temporary_postgres_database
+from tests.support.databases import lent_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])
@@ -21,11 +21,9 @@ def home(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Hom
         yield home
         home.close()
         return
-    temporary = temporary_postgres_database if request.param == "postgresql" else temporary_mysql_database
-    with temporary() as url:
-        home = Home(url)
-        yield home
-        home.close()
+    home = Home(lent_database(request, request.param))
+    yield home
+    home.close()
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])

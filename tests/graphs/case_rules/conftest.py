@@ -7,18 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.graphs.case_rules.support import Place, place
+from tests.graphs.case_rules.support import Place
+from tests.support.databases import lent_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A database and its clock."""
-    with place(request.param, tmp_path) as made:
-        yield made
+    kind = request.param
+    made = Place(f"sqlite:///{tmp_path}/case.db" if kind == "sqlite" else lent_database(request, kind))
+    yield made
+    made.close()
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Place]:
     """A database in a file, and its clock."""
-    with place("sqlite", tmp_path) as made:
-        yield made
+    made = Place(f"sqlite:///{tmp_path}/case.db")
+    yield made
+    made.close()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from langchain.agents import create_agent
@@ -14,7 +12,6 @@ from langchain_core.messages import ToolMessage
 
 from interlock import Principal, SQLCheckpointer, Workflow, WorkflowStore
 from interlock.testing import Clock, ScriptedChatModel
-from tests.support.servers import temporary_postgres_database
 
 ANN = Principal("ann")
 """Whom the instances serve, and on whose behalf the model proposes."""
@@ -50,20 +47,6 @@ class Place:
     def close(self) -> None:
         for saver in self.opened:
             saver.close()
-
-
-@contextmanager
-def place(kind: str, folder: Path) -> Iterator[Place]:
-    """A place on SQLite or PostgreSQL."""
-    if kind == "sqlite":
-        made = Place(f"sqlite:///{folder}/case.db")
-        yield made
-        made.close()
-        return
-    with temporary_postgres_database() as url:
-        made = Place(url)
-        yield made
-        made.close()
 
 
 @dataclass

@@ -77,12 +77,24 @@ class StraightBinding(RunnableBinding[Any, Any]):  # type: ignore[no-redef]  # t
 
 
 def straight(bound: Runnable[Any, Any]) -> Runnable[Any, Any]:
-    """The same binding with nothing in the way, where it is LangChain's own and binds options alone."""
-    if type(bound) is not RunnableBinding or bound.config or bound.config_factories:
+    """The same binding with nothing in the way, where it is called as LangChain's own is, and binds options alone.
+
+    The class is not compared: a chat model's `bind` returns a subclass, which differs in its types only.
+    """
+    if not isinstance(bound, RunnableBinding) or not _calls_as_langchain_does(type(bound)):
+        return bound
+    if bound.config or bound.config_factories:
         return bound
     if bound.custom_input_type is not None or bound.custom_output_type is not None:
         return bound
     return StraightBinding(bound=bound.bound, kwargs=dict(bound.kwargs), config={})
+
+
+def _calls_as_langchain_does(binding: type[RunnableBinding[Any, Any]]) -> bool:
+    """Whether a class of bindings leaves it to LangChain how the bound model is invoked."""
+    return all(
+        getattr(binding, name) is getattr(RunnableBinding, name) for name in ("invoke", "ainvoke", "_merge_configs")
+    )
 
 
 def _usable(options: Mapping[str, Any], tools: Sequence[Any], names: Mapping[str, str]) -> dict[str, Any]:

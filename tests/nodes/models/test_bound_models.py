@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import ConfigurableField, RunnableLambda
+from langchain_core.runnables import ConfigurableField, RunnableBinding, RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel
 
 from interlock import Principal, Workflow, WorkflowStore, command, read
+from interlock.nodes.model_binding import StraightBinding, straight
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import WorkflowDefinitionError
 
@@ -288,3 +290,36 @@ def test_naming_a_providers_own_tool_changes_the_workflows_fingerprint() -> None
 
     assert fingerprint() == fingerprint(model_settings={"temperature": 0})
     assert fingerprint() != fingerprint(provider_tools=[SEARCH])
+
+
+class _Counting(RunnableBinding[Any, Any]):  # type: ignore[no-redef]
+    """A binding with a way of its own to be invoked."""
+
+    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002
+        return super().invoke(input, config, **kwargs)
+
+
+def test_a_models_own_binding_is_called_without_langchains_merge_of_configs_and_one_that_does_more_is_left_as_it_is() -> (
+    None
+):
+    model = ScriptedChatModel(["done"])
+    for plain in (model.bind(tools=[]), RunnableBinding(bound=model, kwargs={"tools": []})):
+        assert type(straight(plain)) is StraightBinding
+    for more in (
+        model.bind(tools=[]).with_config(tags=["mine"]),
+        model.bind(tools=[]).with_listeners(on_start=print),
+        _Counting(bound=model, kwargs={"tools": []}),
+    ):
+        assert straight(more) is more
+
+
+def test_a_binding_that_is_called_straight_gives_the_model_the_callers_tags_metadata_and_callbacks() -> None:
+    heard: list[Any] = []
+
+    class Hears(BaseCallbackHandler):
+        def on_chat_model_start(self, *_: Any, tags: Any = None, metadata: Any = None, **__: Any) -> None:
+            heard.append((tags, metadata["case"]))
+
+    bound = straight(ScriptedChatModel(["done"]).bind(tools=[]))
+    bound.invoke([("user", "x")], {"tags": ["t"], "metadata": {"case": 7}, "callbacks": [Hears()]})
+    assert heard == [(["t"], 7)]

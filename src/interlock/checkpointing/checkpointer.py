@@ -37,10 +37,11 @@ from .saver.keys import place_of
 from .saver.looking import indexes
 from .saver.looking.listing import list_tuples
 from .saver.memory import CACHE_BYTES
+from .saver.protocols import inspected_once
 from .saver.resealing import Progress, ReencryptReport, reencrypt
 from .saver.storage import Storage
 from .serializing import TypedSerializer, declared_types
-from .tables.checkpoints import CHECKPOINT_ID_LENGTH, TASK_ID_LENGTH
+from .tables.checkpoints import TASK_ID_LENGTH
 
 if TYPE_CHECKING:  # see `database`
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -109,13 +110,12 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         self.retention = retention
         self._sealings = Sealings(encryption, encrypted_only=encrypted_only)
         self._sealing().check()
-        self.database = Database.open(target, synchronous=synchronous, schema=schema, capacity=capacity)
+        opened = partial(Database.open, synchronous=synchronous, schema=schema, capacity=capacity)
+        self.database = opened(target)
         self.conversation_database = self.database
         self._closing = [] if isinstance(target, Database) else [self.database]
         if conversation is not None:
-            self.conversation_database = Database.open(
-                conversation, synchronous=synchronous, schema=schema, capacity=capacity
-            )
+            self.conversation_database = opened(conversation)
             if not isinstance(conversation, Database):
                 self._closing.append(self.conversation_database)
         if encryption is not None:
@@ -198,6 +198,10 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         """Return the history from which LangGraph rebuilds its delta channels."""
         return history.delta_channel_history(self._storage, place_of(config), self._sealing(), channels)
 
+    def parents(self, config: RunnableConfig) -> Mapping[str, str | None]:
+        """Return the IDs of a checkpoint's ancestors, each under the ID of its child, as far as one query goes."""
+        return history.parents(self._storage, place_of(config))
+
     # Writing
 
     def put(
@@ -225,6 +229,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         job = PutJob(self._storage, place, self._sealing(), config, checkpoint, metadata, versions, fenced=False)
         self._storage.commit(job)
 
+    @inspected_once
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
@@ -298,8 +303,6 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
 
         return erase_instances(WorkflowStore(self.database), thread_id)
 
-    # Care
-
     def reencrypt(self, progress: Progress | None = None) -> ReencryptReport:
         """Encrypt again, with the newest key, every row that has an older key or no encryption.
 
@@ -310,12 +313,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             InputError: The checkpointer has no encryption keys.
             StoreError: A row cannot be decrypted with any of the keys.
         """
-        sealing = self._sealing()
-        if sealing.plain:
-            raise InputError(
-                "This checkpointer has no encryption, so nothing was done. Give it keys: encryption=Encryption(…)."
-            )
-        return reencrypt(self._storage, sealing, progress)
+        return reencrypt(self._storage, self._sealing(), progress)
 
     async def areencrypt(self, progress: Progress | None = None) -> ReencryptReport:
         """Asynchronous form of `reencrypt`, with the same arguments, result and errors."""
@@ -380,6 +378,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         await self._acommit(job)
         return job.place.config(job.checkpoint_id)
 
+    @inspected_once
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
@@ -423,8 +422,8 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> PutJob:
-        checked("checkpoint_id", checkpoint["id"], CHECKPOINT_ID_LENGTH)
         place, sealing = place_of(config), self._sealing()
+        place.at(checkpoint["id"])  # checks the id, and LangGraph continues from there
         return PutJob(self._storage, place, sealing, config, checkpoint, metadata, new_versions, fenced=self._fenced)
 
     def _writes_job(

@@ -23,7 +23,7 @@ from .connecting import packets, urls
 from .connecting.application import Application, accept, in_schema, is_asynchronous
 from .connecting.bridges import awaitable
 from .connecting.capacity import Capacity
-from .connecting.connections import Connections
+from .connecting.connections import Connections, close_all
 from .connecting.cursors import Begun, CursorBlock, OwnAutocommit, OwnTransaction, on_engine
 from .connecting.echoing import EchoingCursor, is_shown
 from .connecting.engines import Address, Dialect, create_async_engine, create_engine, dialect_of
@@ -141,7 +141,7 @@ class Database:
         address = Address(make_url(url))
         database = cls(create_engine(address, "OFF"), address=address)
         database._anchor = database.engine.raw_connection()
-        weakref.finalize(database, _forget_memory, database._anchor, database.connections, database.engine)
+        weakref.finalize(database, close_all, database._anchor, database.connections, database.engine)
         return database
 
     @contextlib.contextmanager
@@ -152,18 +152,21 @@ class Database:
             StoreError: The database is in memory, and this thread or task is writing to it: it would wait for itself.
         """
         self.refuse_to_wait()
-        with self.translated(), self.engine.connect() as connection:
-            if self._application is not None:
-                with self._begun(connection, write=False):
-                    yield connection
-                return
-            connection.begin()
-            if self.dialect is Dialect.SQLITE:
-                _begin_reading.execute(connection, {})
-            yield connection
-            if not connection.info.pop(LOOKED, False):
-                # Commit although nothing was written: after a rollback, psycopg discards its prepared statements.
-                connection.commit()
+        try:
+            with self.engine.connect() as connection:
+                if self._application is not None:
+                    with self._begun(connection, write=False):
+                        yield connection
+                    return
+                connection.begin()
+                if self.dialect is Dialect.SQLITE:
+                    _begin_reading.execute(connection, {})
+                yield connection
+                if not connection.info.pop(LOOKED, False):
+                    # Commit although nothing was written: after a rollback, psycopg discards its prepared statements.
+                    connection.commit()
+        except sa.exc.SQLAlchemyError as error:
+            raise self.translate(error) from error
 
     @contextlib.contextmanager
     def read_only(self) -> Iterator[Connection]:
@@ -191,18 +194,23 @@ class Database:
     @contextlib.contextmanager
     def write(self, *, turn: bool = True) -> Iterator[Connection]:
         """A connection in one write transaction: committed at the end of the block, rolled back when the block raises."""
-        with self.translated(), self.turn() if turn else _NO_TURN, self.engine.connect() as connection:
-            if self._application is not None:
-                with self._begun(connection, write=True):
-                    yield connection
-                return
-            connection.begin()
-            if self.dialect is Dialect.SQLITE:
-                _begin_writing.execute(connection, {})
-            yield connection
-            connection.info.pop(LOOKED, None)
-            with self.committing():
-                connection.commit()
+        try:
+            with self.turn() if turn else _NO_TURN, self.engine.connect() as connection:
+                if self._application is not None:
+                    with self._begun(connection, write=True):
+                        yield connection
+                    return
+                connection.begin()
+                if self.dialect is Dialect.SQLITE:
+                    _begin_writing.execute(connection, {})
+                yield connection
+                connection.info.pop(LOOKED, None)
+                try:
+                    connection.commit()
+                except sa.exc.SQLAlchemyError as error:
+                    raise translate_commit(error, self.engine.url) from error
+        except sa.exc.SQLAlchemyError as error:
+            raise self.translate(error) from error
 
     @contextlib.contextmanager
     def _begun(self, connection: Connection, *, write: bool) -> Iterator[None]:
@@ -438,9 +446,3 @@ class _ReadOnly:
         self._begun.take_back()
         if self._dialect is Dialect.SQLITE and not self._connection.invalidated:
             _write_again.execute(self._connection, {})  # bypass SQLAlchemy, which would start a transaction for it
-
-
-def _forget_memory(anchor: Any, connections: Connections, engine: Engine) -> None:
-    connections.close()  # Python 3.13 warns of each one that is only collected
-    anchor.close()
-    engine.dispose()

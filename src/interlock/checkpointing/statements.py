@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from .connecting.echoing import is_shown, show
+from .connecting.echoing import show
 from .vault import Protected, vault_of
 
 Row = tuple[Any, ...]
@@ -204,11 +204,13 @@ def _part(number: int, name: str) -> str:
 
 
 def _run(connection: Connection, text: str, values: Any, take: Callable[[Any], Any]) -> Any:
-    if connection.dispatch.before_cursor_execute or connection.dispatch.after_cursor_execute:
+    # SQLAlchemy too asks its connections for these before each statement. Looking listeners and loggers up costs more than preparing it.
+    listened = connection._has_events or connection.engine._has_events
+    if listened and (connection.dispatch.before_cursor_execute or connection.dispatch.after_cursor_execute):
         # An application's listeners see every statement, and may rewrite it.
         return take(connection.exec_driver_sql(text, tuple(values) if isinstance(values, list) else values))
     # This bypasses SQLAlchemy's bookkeeping, so the transaction has to be open already.
-    if is_shown(connection.engine):
+    if connection._echo:
         show(connection.engine, text, values)
     cursor = connection.connection.cursor()
     try:

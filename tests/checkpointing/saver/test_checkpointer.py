@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import itertools
 import pathlib
 import random
 import sys
@@ -12,7 +14,9 @@ from typing import Annotated, Any
 import pytest
 import sqlalchemy as sa
 from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, StateGraph
@@ -326,3 +330,34 @@ def test_a_fork_has_the_values_of_its_own_versions_and_not_those_that_came_later
     found = saver.get_tuple(forked)
     assert found is not None
     assert found.checkpoint["channel_values"] == {"state": "early"}
+
+
+def test_the_parents_of_a_checkpoint_are_read_many_at_a_time_and_only_on_its_own_line(saver: SQLCheckpointer) -> None:
+    def after(at: RunnableConfig) -> RunnableConfig:
+        checkpoint: Any = {**empty_checkpoint(), "id": str(uuid6())}
+        return saver.put(at, checkpoint, {"source": "fork", "step": 0, "parents": {}}, {})
+
+    def id_of(at: RunnableConfig) -> str:
+        return str(at["configurable"]["checkpoint_id"])
+
+    line: list[RunnableConfig] = [{"configurable": {"thread_id": "t", "checkpoint_ns": ""}}]
+    for _ in range(40):
+        line.append(after(line[-1]))
+    after(line[20])  # a branch
+    after({"configurable": {"thread_id": "other", "checkpoint_ns": ""}})
+    ids = [None, *map(id_of, line[1:])]
+    expected = dict(itertools.pairwise(reversed(ids)))
+    found = saver.parents(line[-1])
+    assert found == {child: expected[child] for child in found}
+    assert list(found) == ids[:-32:-1]  # itself, and the thirty before it
+    assert saver.parents(line[5]) == {child: expected[child] for child in ids[5:0:-1]}
+    assert saver.parents({"configurable": {**line[5]["configurable"], "thread_id": "other"}}) == {}
+
+
+@pytest.mark.parametrize("name", ["put_writes", "aput_writes"])
+def test_the_signature_that_langgraph_asks_for_in_each_run_is_computed_already(
+    name: str, saver: SQLCheckpointer
+) -> None:
+    method = getattr(saver, name)
+    assert [*inspect.signature(method).parameters] == ["config", "writes", "task_id", "task_path"]
+    assert [*method.__func__.__signature__.parameters] == ["self", "config", "writes", "task_id", "task_path"]

@@ -127,7 +127,7 @@ class OwnAutocommit:
     def _leave(self, error: BaseException | None) -> None:
         if self._connection is not None:
             self._database.autocommitting.give(self._connection, intact=error is None)
-        if isinstance(error, Exception) and _is_of_driver(self._database, error):
+        if error is not None and isinstance(error, Exception) and _is_of_driver(self._database, error):
             raise self._database.translate(error) from error
 
 

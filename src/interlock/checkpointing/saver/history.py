@@ -67,6 +67,14 @@ def delta_channel_history(
     return result
 
 
+def parents(storage: Storage, place: Place) -> dict[str, str | None]:
+    """The parents of a checkpoint and of those before it, by id, as far as one query goes; empty if the checkpoint does not exist."""
+    storage.ready()
+    with storage.database.raw_query() as cursor:
+        cursor.execute(storage.statements.line_of, (place.thread_id, place.namespace_key, place.checkpoint_id))
+        return dict(cursor.fetchall())
+
+
 def _target(connection: sa.Connection, place: Place) -> tuple[int, str | None]:
     c = checkpoints.c
     query = (

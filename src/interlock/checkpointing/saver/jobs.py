@@ -231,8 +231,8 @@ class PutJob(Job):
             if channel not in values:
                 continue
             if channel not in self._new_versions:
-                before = _of_version(known, channel, version)
-                if before is None:
+                before = known.get(channel)
+                if before is None or before[0] != version:
                     # Use the parent's stored form instead of encoding again: one of its messages may have been erased meanwhile.
                     if parent is None:
                         parent = self.storage.stored_values(self.place, self.sealing)
@@ -261,7 +261,7 @@ class PutJob(Job):
         self.new, self.claimed = encoder.new, encoder.claimed
         self._outside_ids = _to_json(ids) if ids else None
         self._taken = conversation, made
-        conversation.hold(self.place.namespace, stored, encoder.lists)
+        conversation.hold(self.place.namespace, stored, encoder.lists, length=len(self._body))
 
     def value_rows(self) -> list[tuple[Any, ...]]:
         """The rows of the new large values: value_id, channel, version, kind, body."""
@@ -395,9 +395,10 @@ class WritesJob(Job):
 
 def describe(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
     """The metadata of a checkpoint with what the config adds: LangGraph's `get_serializable_checkpoint_metadata`, faster."""
-    described: dict[str, Any] = {
-        key: value.replace("\0", "") if isinstance(value, str) else value for key, value in metadata.items()
-    }
+    described: dict[str, Any] = {**metadata}
+    for key, value in described.items():
+        if type(value) is not int and isinstance(value, str) and "\0" in value:
+            described[key] = value.replace("\0", "")
     for more in (config.get("metadata"), config.get("configurable")):
         if more is None:
             continue
@@ -406,7 +407,7 @@ def describe(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, 
                 continue
             value = more[key]
             if isinstance(value, str):
-                described[key] = value.replace("\0", "")
+                described[key] = value.replace("\0", "") if "\0" in value else value
             elif isinstance(value, (int, float)):
                 described[key] = value
     described.pop("writes", None)

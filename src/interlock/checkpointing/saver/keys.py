@@ -34,6 +34,14 @@ class Place(NamedTuple):
         """The namespace, if the key is only its digest."""
         return self.namespace if len(self.namespace) >= NAMESPACE_KEY_LENGTH else None
 
+    def at(self, checkpoint_id: str) -> "Place":
+        """The place of a checkpoint here.
+
+        Raises:
+            InputError: Its id is too long or holds a NUL character.
+        """
+        return _checked_place(self.thread_id, self.namespace, checkpoint_id)
+
     def config(self, checkpoint_id: str) -> RunnableConfig:
         """LangGraph's config for a checkpoint here."""
         return {
@@ -74,7 +82,13 @@ def _checked_place(thread_id: str, namespace: str, checkpoint_id: str | None) ->
         raise unusable_nul("checkpoint_ns")
     if checkpoint_id is not None:
         checkpoint_id = checked("checkpoint_id", checkpoint_id, CHECKPOINT_ID_LENGTH)
-    return Place(checked("thread_id", thread_id, THREAD_ID_LENGTH), namespace, checkpoint_id)
+    return Place(_checked_thread(thread_id), namespace, checkpoint_id)
+
+
+@functools.lru_cache(maxsize=1024)
+def _checked_thread(thread_id: str) -> str:
+    """The checked id of a thread; cached separately, because each step has new checkpoints on the same one."""
+    return checked("thread_id", thread_id, THREAD_ID_LENGTH)
 
 
 def namespace_key(namespace: str) -> str:

@@ -109,13 +109,22 @@ class Conversation:
         namespace: str,
         channels: dict[str, tuple[Any, Any]],
         lists: dict[tuple[str, str], StoredList],
+        *,
+        length: int,
     ) -> None:
-        """Cache the stored values and lists of a namespace's newest checkpoint. Evicts the least recently used namespaces."""
+        """Cache the stored values and lists of a namespace's newest checkpoint. Evicts the least recently used namespaces.
+
+        Args:
+            namespace: The namespace.
+            channels: The version and stored value of each channel.
+            lists: The lists of messages.
+            length: The length of the checkpoint's body, which holds all of the values.
+        """
         before = self.channels.pop(namespace, None)
         if before is not None and before == channels:  # as after a load of an own put: its size is already counted
             channels = before
         else:
-            size = _size_of(channels)
+            size = len(channels) * _CHANNEL + length
             self.size += size - self._sizes.get(namespace, 0)
             self._sizes[namespace] = size
         self.channels[namespace] = channels  # as the most recently used one
@@ -166,17 +175,13 @@ class Conversation:
             self.by_id[message_id] = message
 
 
-def _size_of(channels: dict[str, tuple[Any, Any]]) -> int:
-    size = len(channels) * _CHANNEL
-    for _, value in channels.values():
-        if type(value) is not int:
-            size += len(value[2])
-    return size
-
-
 def digest(kind: str, body: bytes) -> bytes:
     """The digest that identifies a message without an id."""
-    return blake2b(body, digest_size=16, person=kind[:16].encode()).digest()
+    return blake2b(body, digest_size=16, person=_PERSONS.get(kind) or kind[:16].encode()).digest()
+
+
+_PERSONS = {"m": b"m"}
+"""The kind of nearly all messages, encoded."""
 
 
 class Memory:

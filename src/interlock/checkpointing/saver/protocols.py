@@ -1,13 +1,16 @@
 """Protocols between jobs, the line and the statements of a dialect: the waiter of a job, and its storage.
 
-`storage` depends on all of them, so they refer to it only by these protocols.
+`storage` depends on all of them, so they refer to it only by these protocols. And what LangGraph asks of a checkpointer's methods.
 """
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from .keys import Place
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Told(Enum):
@@ -60,3 +63,9 @@ class Home(Protocol):
 
 
 __all__ = ["Home", "Told", "Waiter"]
+
+
+def inspected_once(method: Method) -> Method:
+    """A method whose signature Python computes now: LangGraph asks for it in every run, which costs as much as encoding a checkpoint."""
+    method.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]  # of functions, `inspect` reads it
+    return method

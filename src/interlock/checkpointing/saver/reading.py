@@ -1,6 +1,6 @@
 """Reads checkpoints for LangGraph: rows, messages, and the values built from both."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -53,12 +53,14 @@ class Stored(NamedTuple):
     outside: dict[int, Encoded]
     writes: list[tuple[str, str, Encoded]]
 
-    def encoded(self) -> Iterator[Encoded]:
+    def encoded(self) -> list[Encoded]:
         """Everything that may refer to messages."""
-        yield from (value for value in self.values.values() if not isinstance(value, int))
-        yield from (encoded(value) for value in self.extras.values() if is_encoded(value))
-        yield from self.outside.values()
-        yield from (value for _, _, value in self.writes)
+        return [
+            *[value for value in self.values.values() if not isinstance(value, int)],
+            *[encoded(value) for value in self.extras.values() if is_encoded(value)],
+            *self.outside.values(),
+            *[value for _, _, value in self.writes],
+        ]
 
 
 def is_encoded(extra: Any) -> bool:
@@ -288,8 +290,7 @@ def _build(
     found: Found = None,
 ) -> CheckpointTuple:
     try:
-        values = list(stored.encoded())
-        conversation, known = messages_for(storage, place.thread_id, values, sealing, found)
+        conversation, known = messages_for(storage, place.thread_id, stored.encoded(), sealing, found)
     except StoreError:
         raise
     except Exception as error:
@@ -312,6 +313,7 @@ def _build(
                     for slot, messages in lists.items()
                     if slot not in known_lists or known_lists[slot].messages != messages
                 },
+                length=len(stored.row.body),
             )
     if conversation is not None and conversation.size != conversation.counted:
         storage.memory.used(conversation)

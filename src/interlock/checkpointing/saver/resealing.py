@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.util import immutabledict
 
-from ...tools.errors import StoreError
+from ...tools.errors import InputError, StoreError
 from ..database import Database
 from ..encryption import misplaced
 from ..tables.checkpoints import channel_values, checkpoints, threads, writes
@@ -102,8 +102,13 @@ def reencrypt(storage: Storage, sealing: Sealing, progress: Progress | None = No
     """Seal every row with the newest key, in place. Safe beside workers that have both keys, and to run again.
 
     Raises:
+        InputError: There are no keys.
         StoreError: A row cannot be read with any key. Earlier rows stay re-encrypted.
     """
+    if sealing.plain:
+        raise InputError(
+            "This checkpointer has no encryption, so nothing was done. Give it keys: encryption=Encryption(…)."
+        )
     storage.ready()
     done = skipped = 0
     workflow, conversation = storage.database, storage.conversation_database

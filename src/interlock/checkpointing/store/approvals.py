@@ -1,5 +1,6 @@
 """Approvals in SQL: requested, decided by one or more people, expired, void, used once."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -126,7 +127,7 @@ class ApprovalRequest:
     @property
     def first_rule(self) -> Approval:
         """The rule that was asked for, before any escalation."""
-        return Approval.from_json(self.shown["rule"])  # type: ignore[arg-type]
+        return _rule(write_json(self.shown["rule"]))
 
     def is_due(self, now: int) -> bool:
         """Whether it still waits and its deadline has passed."""
@@ -367,13 +368,19 @@ def settle(
     return after
 
 
+@functools.lru_cache(maxsize=256)
+def _rule(text: str) -> Approval:
+    """A rule, which never changes, from its column: every step of an approval reads it several times."""
+    return Approval.from_json(read_json(text))
+
+
 def from_row(row: Any) -> ApprovalRequest:
     """Build an approval from the columns of its row, in the order of the table."""
     values = dict(zip(_COLUMNS, row, strict=False))
     check_place(approvals, values)
     for name in ("arguments", "edited_arguments", "shown"):
         values[name] = None if values[name] is None else read_json(values[name])
-    values["rule"] = Approval.from_json(read_json(values["rule"]))
+    values["rule"] = _rule(values["rule"])
     values["status"] = ApprovalStatus(values["status"])
     values["requester"] = Principal.from_json(read_json(values["requester"]))
     return ApprovalRequest(**values)

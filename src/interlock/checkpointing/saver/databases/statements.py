@@ -23,6 +23,9 @@ _INSERTS: dict[Dialect, Any] = {
 }
 
 
+LINE = 30
+"""How many ancestors of a checkpoint are read at once."""
+
 _thread = sa.select(threads.c.id, threads.c.head, threads.c.deleted_up_to).where(
     threads.c.thread_id == sa.bindparam("thread_id"), threads.c.namespace_key == sa.bindparam("namespace_key")
 )
@@ -198,6 +201,28 @@ class Statements:
             return self._query(statement, *order)
         # On some dialects Core would add a parameter for the offset.
         return self._query(statement.order_by(c.checkpoint_id.desc()), *order) + " LIMIT 1"
+
+    @functools.cached_property
+    def line_of(self) -> str:
+        """(thread_id, namespace_key, checkpoint_id) -> (checkpoint_id, parent_id) of that checkpoint and of up to `LINE` before it."""
+        c = checkpoints.c
+        line = (
+            sa.select(c.thread, c.checkpoint_id, c.parent_id, sa.literal_column("0").label("depth"))
+            .join_from(threads, checkpoints, c.thread == threads.c.id)
+            .where(
+                threads.c.thread_id == sa.bindparam("thread_id"),
+                threads.c.namespace_key == sa.bindparam("namespace_key"),
+                c.checkpoint_id == sa.bindparam("checkpoint_id"),
+            )
+            .cte("line", recursive=True)
+        )
+        line = line.union_all(
+            sa.select(c.thread, c.checkpoint_id, c.parent_id, line.c.depth + sa.literal_column("1"))
+            .join_from(line, checkpoints, sa.and_(c.thread == line.c.thread, c.checkpoint_id == line.c.parent_id))
+            .where(line.c.depth < sa.literal_column(str(LINE)))
+        )
+        statement = sa.select(line.c.checkpoint_id, line.c.parent_id)
+        return self._query(statement, "thread_id", "namespace_key", "checkpoint_id")
 
     @functools.cached_property
     def writes_of(self) -> str:

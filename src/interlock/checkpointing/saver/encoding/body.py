@@ -16,18 +16,6 @@ from .sealing import unreadable
 _HEADER = frozenset({"v", "id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"})
 
 
-class _Table(dict[Any, int]):
-    """Assigns a number to each version at first use; versions that are not strings are wrapped in a tuple."""
-
-    def __init__(self) -> None:
-        self.versions: list[Any] = []
-
-    def __missing__(self, key: Any) -> int:
-        self[key] = number = len(self.versions)
-        self.versions.append(key if type(key) is str else key[0])
-        return number
-
-
 def pack(checkpoint: Checkpoint, values: Mapping[str, Encoded | int], encode: Callable[[Any, str], Encoded]) -> bytes:
     """The body.
 
@@ -36,15 +24,16 @@ def pack(checkpoint: Checkpoint, values: Mapping[str, Encoded | int], encode: Ca
         values: Each channel's value, or the id of the row that has it.
         encode: Encodes additional fields of other LangGraph releases.
     """
-    table = _Table()
-    versions = {
-        channel: table[version if type(version) is str else (version,)]
-        for channel, version in checkpoint["channel_versions"].items()
-    }
-    seen = {
-        node: {channel: table[version if type(version) is str else (version,)] for channel, version in channels.items()}
-        for node, channels in checkpoint["versions_seen"].items()
-    }
+    of_channels, of_nodes = checkpoint["channel_versions"], checkpoint["versions_seen"]
+    distinct = {version: 0 for channels in (of_channels, *of_nodes.values()) for version in channels.values()}
+    table = {version: number for number, version in enumerate(distinct)}
+    versions = {channel: table[version] for channel, version in of_channels.items()}
+    seen: dict[str, dict[str, int]] = {}
+    for node, channels in of_nodes.items():
+        # A loop, because a comprehension is a call in older releases of Python, and there are many nodes.
+        numbers = seen[node] = {}
+        for channel, version in channels.items():
+            numbers[channel] = table[version]
     extras = {
         name: encode(value, name) if value else value for name, value in checkpoint.items() if name not in _HEADER
     }
@@ -52,7 +41,7 @@ def pack(checkpoint: Checkpoint, values: Mapping[str, Encoded | int], encode: Ca
         (
             checkpoint.get("v"),
             checkpoint.get("ts"),
-            table.versions,
+            [*table],
             versions,
             seen,
             checkpoint.get("updated_channels"),

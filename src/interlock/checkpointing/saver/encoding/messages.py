@@ -182,7 +182,7 @@ class Message:
         if self.simple:
             # Only strings, None and empty containers: equal values have equal bytes.
             return message.__dict__ == self.fields and not message.__pydantic_extra__
-        return message.id == self.message_id and fast_body(message) == self.body
+        return message.id == self.message_id and _body(message) == self.body
 
     def load(self) -> BaseMessage:
         """Create a new message. Only for the kind `m`.
@@ -242,15 +242,17 @@ def load_all(stored: Iterable[Message], otherwise: Callable[[Message], Any]) -> 
 
 def fast_body(message: BaseMessage) -> bytes | None:
     """The bytes of a message by the fast codec, without its id, or None if it needs the serializer."""
+    return _body(message) if message.id is None or can_stand_beside(message.id) else None
+
+
+def _body(message: BaseMessage) -> bytes | None:
+    """The same, without a look at the id, for a message that has the id of a stored one."""
     tag = KNOWN.get(type(message))
     if tag is None or message.__pydantic_extra__ or message.__pydantic_private__:
         return None
     fields = message.__dict__
-    if (message_id := fields.get("id")) is not None:
-        if not can_stand_beside(message_id):
-            return None
-        fields = fields.copy()
-        fields["id"] = None
+    if message.id is not None:
+        fields = {**fields, "id": None}
     return fast_fields(tag, fields)
 
 

@@ -32,7 +32,8 @@ ROLES = frozenset(
 )  # fmt: skip
 MESSAGES_KEY = "messages"
 _SIGNS = (b"\xa7content", b"\xa8messages", *(bytes([0x92, 0xA0 + len(r)]) + r.encode() for r in ROLES if len(r) < 32))
-_sign_in = re.compile(b"|".join(map(re.escape, _SIGNS))).search
+may_hold_messages: Callable[[bytes], re.Match[bytes] | None] = re.compile(b"|".join(map(re.escape, _SIGNS))).search
+"""A cheap check without false negatives whether bytes may contain messages; None if they do not."""
 
 
 class Node:
@@ -90,11 +91,6 @@ Keep = Callable[[Any, str, bytes], Reference]
 """Takes a message in its original form, its role and its msgpack; returns a reference to it."""
 Original = Callable[[int, str], bytes]
 """Takes a position and a form; returns the original msgpack."""
-
-
-def may_hold_messages(data: bytes) -> bool:
-    """A cheap check without false negatives whether bytes may contain messages."""
-    return _sign_in(data) is not None
 
 
 def cut(data: bytes, keep: Keep, *, channel: str = "") -> bytes | None:

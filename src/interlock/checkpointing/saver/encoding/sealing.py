@@ -180,18 +180,24 @@ class Sealings:
         self._encryption = encryption
         self._encrypted_only = encrypted_only
         self._known: dict[int, Sealing] = {}
+        self._last: Sealing | None = None
+        """The sealing of the last serializer, because a checkpointer is asked with one serializer for a long time."""
 
     def __len__(self) -> int:
         return len(self._known)
 
     def of(self, serde: SerializerProtocol) -> Sealing:
         """The sealing of a serializer."""
+        last = self._last
+        if last is not None and last.serde is serde:
+            return last
         sealing = self._known.get(id(serde))
         if sealing is None or sealing.serde is not serde:
             if len(self._known) >= self.MOST:
                 self._known.clear()  # LangGraph makes a serializer for each graph compiled in strict mode
             made = Sealing(serde, encryption=self._encryption, encrypted_only=self._encrypted_only)
             sealing = self._known[id(serde)] = made
+        self._last = sealing
         return sealing
 
 

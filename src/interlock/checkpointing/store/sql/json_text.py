@@ -11,6 +11,18 @@ write_json = json_writer(ensure_ascii=False, separators=(",", ":"))
 """Writes plain JSON data. (`json.dumps` would create an encoder for each value.)"""
 
 
+_begins_with = json.JSONDecoder().raw_decode
+
+
+def _parsed(text: str) -> Any:
+    """As `json.loads`, which looks at its options and for white space around the value first: our own texts have none."""
+    try:
+        value, end = _begins_with(text)
+    except ValueError:
+        end = -1
+    return value if end == len(text) else json.loads(text)
+
+
 def read_json(text: str) -> Any:
     """Parse JSON.
 
@@ -18,7 +30,7 @@ def read_json(text: str) -> Any:
         StoreError: It is encrypted, and no key was given.
     """
     try:
-        return json.loads(text)
+        return _parsed(text)
     except ValueError as error:
         if not text.startswith(MARK):
             raise

@@ -21,7 +21,7 @@ def rows_of(database: Database, statement: Prepared, parameters: Mapping[str, An
     """
     database.refuse_to_wait()
     engine = database.engine
-    if engine.dispatch.before_cursor_execute or engine.dispatch.after_cursor_execute:
+    if engine._has_events and (engine.dispatch.before_cursor_execute or engine.dispatch.after_cursor_execute):
         with database.read() as connection:  # an application's listeners must see every statement
             return statement.all(connection, parameters)
     text, values = statement.alone(engine, parameters)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import pathlib
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -10,9 +12,11 @@ import pytest
 from langgraph.checkpoint.base import CheckpointTuple, empty_checkpoint
 from langgraph.checkpoint.memory import InMemorySaver
 
+from interlock.checkpointing import SQLCheckpointer
 from interlock.checkpointing.store import Instance
 from interlock.commands.instances import lineage
 from interlock.commands.instances.lineage import descends, same_line
+from interlock.commands.running.checkpoint_lookup import FromThreads
 from interlock.commands.running.scope import Scope, outside_scope
 from interlock.testing import ScriptedChatModel, call
 from tests.graphs.support import ADA, Desk, Home, said, thread
@@ -160,3 +164,29 @@ def test_ancestors_with_ids_without_a_time_are_walked_to_the_end() -> None:
     assert descends("c", "a", above.get)
     assert not descends("c", at(uuid.uuid1().time), above.get)
     assert not descends(None, "a", above.get)
+
+
+@pytest.mark.parametrize("looked_at_from", ["this thread", "a thread beside the loop"])
+def test_our_checkpointer_is_asked_once_for_a_whole_line_and_loads_none_of_its_checkpoints(
+    looked_at_from: str, instance: Instance, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.new_event_loop()
+    with SQLCheckpointer(f"sqlite:///{tmp_path}/line.db") as saver:
+        at: Any = {"configurable": {"thread_id": "t-1", "checkpoint_ns": ""}}
+        for number in range(9):
+            checkpoint: Any = {**empty_checkpoint(), "id": f"c{number}"}
+            at = saver.put(at, checkpoint, {"source": "loop", "step": number - 1, "parents": {}}, {})
+        asked: list[str] = []
+        parents = saver.parents
+
+        def counted(config: Any) -> Any:
+            asked.append(config["configurable"]["checkpoint_id"])
+            return parents(config)
+
+        monkeypatch.setattr(saver, "parents", counted)
+        monkeypatch.setattr(saver, "get_tuple", lambda config: pytest.fail(f"a checkpoint was loaded: {config}"))
+        from_here: Any = saver if looked_at_from == "this thread" else FromThreads(saver, loop)
+        assert same_line(step(from_here, "c8"), instance, None)
+        assert not same_line(step(from_here, "c1"), instance, None)
+        assert asked == ["c8", "c1"]
+    loop.close()

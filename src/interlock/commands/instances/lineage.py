@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ...checkpointing.store import Instance
 from ...checkpointing.store import instances as instance_rows
-from ..running.checkpoint_lookup import Saved, looking_at
+from ..running.checkpoint_lookup import Saved, looking_at, parents_on_line
 from ..running.scope import Scope
 
 _SKEW = 24 * 3600 * 10_000_000
@@ -90,10 +90,19 @@ _known = _Known()
 
 
 def parents_of(saver: Saved, thread_id: str) -> Parent:
-    """Return a function that looks up parents in a checkpointer, one at a time."""
+    """Return a function that looks up parents in a checkpointer: many at once if the checkpointer can, because agents make several checkpoints
+    per command.
+    """
+    known: dict[str, str | None] = {}
 
     def parent(checkpoint: str) -> str | None:
-        found = saver.get_tuple(looking_at(thread_id, "", checkpoint))
+        if checkpoint in known:
+            return known[checkpoint]
+        config = looking_at(thread_id, "", checkpoint)
+        if (line := parents_on_line(saver, config)) is not None:
+            known.update(line)
+            return line.get(checkpoint)
+        found = saver.get_tuple(config)
         above = None if found is None else found.parent_config
         return None if above is None else str(above["configurable"]["checkpoint_id"])
 

@@ -1,6 +1,7 @@
 """Reads checkpoints from within nodes: synchronously, or in an asynchronous run from one of the store's threads."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
@@ -53,6 +54,12 @@ class FromThreads:
             return self._saver.get_tuple(config)
         return asyncio.run_coroutine_threadsafe(self._saver.aget_tuple(config), self._loop).result(_SECONDS)
 
+    def parents(self, config: RunnableConfig) -> Mapping[str, str | None] | None:
+        """The parents on a checkpoint's line; None where they have to be looked up one at a time."""
+        if isinstance(self._saver, SQLCheckpointer) and _running() is not self._loop:
+            return self._saver.parents(config)
+        return None
+
     def has(self, config: RunnableConfig, metadata: dict[str, Any]) -> bool:
         """Whether a thread has a checkpoint with these values in its metadata."""
         if isinstance(self._saver, SQLCheckpointer):
@@ -64,6 +71,11 @@ class FromThreads:
             return False
 
         return asyncio.run_coroutine_threadsafe(look(), self._loop).result(_SECONDS)
+
+
+def parents_on_line(saver: Saved, config: RunnableConfig) -> Mapping[str, str | None] | None:
+    """The parents of a checkpoint and of those before it, in one query without their values; None where the checkpointer has no such query."""
+    return saver.parents(config) if isinstance(saver, (SQLCheckpointer, FromThreads)) else None
 
 
 def _running() -> asyncio.AbstractEventLoop | None:

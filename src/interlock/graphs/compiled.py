@@ -56,7 +56,8 @@ class WorkflowGraph(Invoking):
     @property
     def engine(self) -> Engine:
         """The workflow's definition and its store."""
-        return cast("Engine", self.builder.interlock)  # type: ignore[attr-defined]
+        engine: Engine = self.builder.interlock  # type: ignore[attr-defined]
+        return engine
 
     @property
     def instances(self) -> "Instances":
@@ -76,21 +77,22 @@ class WorkflowGraph(Invoking):
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command; nothing was done.
             ConflictError: Another caller decided first.
         """
-        kwargs["durability"] = kwargs.get("durability") or self._durability(config)
+        around = self._merged(config)
+        kwargs["durability"] = kwargs.get("durability") or self._durability(around)
         kwargs["output_keys"] = kwargs.get("output_keys") or self.output_channels
-        principal, is_named = self._principal(config, kwargs)
-        self._check_keys(config, principal)
-        self._check_saver(config)
+        principal, is_named = self._principal(around, kwargs)
+        self._check_keys(around, principal)
+        self._check_saver(around)
         answered = isinstance(input, Command)
-        run = traced_run(self, config, self._merged(config), input)
+        run = traced_run(self, config, around, input)
         with run.before():
-            saver, around = self._saver(config), self._merged(config)
+            saver = self._saver_in(around)
             entered = enter(self.engine, saver, around, principal, input, by_application=not is_named)
             check_travel(self.engine, saver, around, entered, by=principal)
             given = (
-                self._answers(config, principal, entered).take(input)
+                Answers(self, around, principal, entered).take(input)
                 if answered
-                else self._begun(config, principal, entered, input, saver)
+                else self._begun(around, principal, entered, input, saver)
             )
         yield from run.drive(super().stream(given, run.config, **kwargs))
 
@@ -103,24 +105,25 @@ class WorkflowGraph(Invoking):
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command; nothing was done.
             ConflictError: Another caller decided first.
         """
-        kwargs["durability"] = kwargs.get("durability") or self._durability(config)
+        around = self._merged(config)
+        kwargs["durability"] = kwargs.get("durability") or self._durability(around)
         kwargs["output_keys"] = kwargs.get("output_keys") or self.output_channels
-        principal, is_named = self._principal(config, kwargs)
+        principal, is_named = self._principal(around, kwargs)
         arun = self.engine.store.database.arun
-        await arun(lambda: self._check_keys(config, principal))
-        self._check_saver(config)
+        await arun(lambda: self._check_keys(around, principal))
+        self._check_saver(around)
         answered = isinstance(input, Command)
-        run = await arun(lambda: traced_run(self, config, self._merged(config), input))
+        run = await arun(lambda: traced_run(self, config, around, input))
         with run.before():
-            saver, around = self._asaver(config), self._merged(config)
+            saver = self._asaver(config)
             entered = await arun(
                 lambda: enter(self.engine, saver, around, principal, input, by_application=not is_named)
             )
             await arun(lambda: check_travel(self.engine, saver, around, entered, by=principal))
             if answered:
-                given = await self._answers(config, principal, entered).atake(input)
+                given = await Answers(self, around, principal, entered).atake(input)
             else:
-                given = await arun(lambda: self._begun(config, principal, entered, input, saver))
+                given = await arun(lambda: self._begun(around, principal, entered, input, saver))
         async for chunk in run.adrive(super().astream(given, run.config, **kwargs)):
             yield chunk
 
@@ -195,7 +198,7 @@ class WorkflowGraph(Invoking):
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
         by = self._for(config, by)
-        self._check_keys(config, by)
+        self._check_keys(self._merged(config), by)
         self._let_in(config, by, self._saver(config))
         self._check_updates(supersteps, config, by)
         check_travel(self.engine, self._saver(config), self._merged(config), by=by)
@@ -213,24 +216,22 @@ class WorkflowGraph(Invoking):
         """
         arun, saver, around = self.engine.store.database.arun, self._asaver(config), self._merged(config)
         by = self._for(config, by)
-        await arun(lambda: self._check_keys(config, by))
+        await arun(lambda: self._check_keys(around, by))
         await arun(lambda: self._let_in(config, by, saver))
         await arun(lambda: self._check_updates(supersteps, config, by))
         await arun(lambda: check_travel(self.engine, saver, around, by=by))
         await arun(lambda: self._take_turn(config, by))
         return await CompiledStateGraph.abulk_update_state(self, cast("RunnableConfig", config), supersteps)
 
-    def _principal(self, config: Config | None, kwargs: Mapping[str, Any]) -> tuple[Principal, bool]:
+    def _principal(self, around: Mapping[str, Any], kwargs: Mapping[str, Any]) -> tuple[Principal, bool]:
         """The principal of the run, and whether the run's context or the server named one."""
-        around = self._merged(config)
         context = kwargs.get("context")
         if context is None:
             context = getattr(around.get(RUNTIME), "context", None)
         return principal_of(around, context), is_named(around, context)
 
-    def _check_keys(self, config: Config | None, principal: Principal | None) -> None:
+    def _check_keys(self, around: Mapping[str, Any], principal: Principal | None) -> None:
         """Refuse a config with plain data under LangGraph's internal keys, and record the attempt."""
-        around = self._merged(config)
         forged = forged_keys(around)
         if not forged:
             return
@@ -241,9 +242,9 @@ class WorkflowGraph(Invoking):
         record_refusal(self.engine, around, error, by=principal, keys=forged)
         raise error
 
-    def _check_saver(self, config: Config | None) -> None:
-        check_parent(self.engine, self._merged(config))
-        if self.checkpointer or not {CHECKPOINTER, RUNTIME}.isdisjoint(self._merged(config)):
+    def _check_saver(self, around: Mapping[str, Any]) -> None:
+        check_parent(self.engine, around)
+        if self.checkpointer or not {CHECKPOINTER, RUNTIME}.isdisjoint(around):
             return
         raise InputError(
             f"The workflow {self.engine.definition.name} was compiled with a durable workflow store but "
@@ -254,19 +255,18 @@ class WorkflowGraph(Invoking):
         )
 
     def _saver(self, config: Config | None) -> Any:
-        return self._merged(config).get(CHECKPOINTER) or self.checkpointer
+        return self._saver_in(self._merged(config))
 
-    def _durability(self, config: Config | None) -> str | None:
-        around = self._merged(config)
+    def _saver_in(self, around: Mapping[str, Any]) -> Any:
+        return around.get(CHECKPOINTER) or self.checkpointer
+
+    def _durability(self, around: Mapping[str, Any]) -> str | None:
         # Without a checkpointer in the parent, children have none either, and LangGraph warns about a durability without effect.
         return None if CHECKPOINTER in around and around[CHECKPOINTER] is None else "sync"
 
     def _asaver(self, config: Config | None) -> FromThreads | None:
         saver = self._saver(config)
         return FromThreads(saver, asyncio.get_running_loop()) if saver else None
-
-    def _answers(self, config: Config | None, principal: Principal, entered: Access) -> Answers:
-        return Answers(self, self._merged(config), principal, entered)
 
     def _merged(self, config: Config | None) -> dict[str, Any]:
         own = (self.config or {}).get("configurable", {})
@@ -277,9 +277,8 @@ class WorkflowGraph(Invoking):
         around = var_child_runnable_config.get() or {}
         return {**(around.get("configurable") or {}), **given}
 
-    def _begun(self, config: Config | None, principal: Principal, entered: Access, given: Any, saver: Any) -> Any:
+    def _begun(self, around: Mapping[str, Any], principal: Principal, entered: Access, given: Any, saver: Any) -> Any:
         """The input for the start node; None if the thread has already taken it."""
-        around = self._merged(config)
         is_new = entered.instance is None and not entered.is_begun
         taken = is_taken(None if is_new else saver, around)
         return Turn(self.engine, around, principal, entered, saver or None).begin(None if taken else given)

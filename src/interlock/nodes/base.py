@@ -16,7 +16,7 @@ from ..commands.running.engine import Engine
 from ..commands.running.operations import InStore, Steps
 from ..commands.running.scope import Scope, scope_of
 from ..tools.errors import RunError, StaleCheckpoint
-from ..tracing.watch import watching
+from ..tracing.watch import is_watched, watching
 
 
 class WorkflowNode(Runnable[Any, Any], abc.ABC):
@@ -56,16 +56,21 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
 
     def watched(self, value: Any, scope: Scope) -> Steps[Any]:
         """Run the node's body with tracing, and record an attempt to continue from a stale checkpoint."""
+        if not is_watched(scope.config):
+            return (yield from self._recorded(value, scope))
         with watching(scope.config, value, lambda: self._facts(value, scope)) as watch:
-            try:
-                command = yield from self.steps(value, scope)
-            except StaleCheckpoint as error:
-                stale = error
-                yield InStore(lambda connection: self._record_stale(connection, value, scope, stale))
-                raise
+            command = yield from self._recorded(value, scope)
             if watch is not None:
                 watch.record_result(command)
             return command
+
+    def _recorded(self, value: Any, scope: Scope) -> Steps[Any]:
+        try:
+            return (yield from self.steps(value, scope))
+        except StaleCheckpoint as error:
+            stale = error
+            yield InStore(lambda connection: self._record_stale(connection, value, scope, stale))
+            raise
 
     def _record_stale(self, connection: Connection, value: Any, scope: Scope, error: StaleCheckpoint) -> None:
         """Record an attempt to continue from a stale checkpoint, in a new transaction: the one that raised was rolled back."""

@@ -113,6 +113,7 @@ def _are_in_order(
         kinds: The kind of each message, if known (`kinds_of`).
         turns: The indexes of the messages whose order matters, if known (`turns_of`).
     """
+    said: Sequence[Any] = messages  # each of the class that its kind says
     kinds = kinds_of(messages) if kinds is None else kinds
     awaited: list[str] = []
     following = 0
@@ -122,10 +123,10 @@ def _are_in_order(
             return False
         following = place + 1
         if kind is Kind.ANSWER:
-            if not awaited or awaited.pop() != cast("ToolMessage", messages[place]).tool_call_id:
+            if not awaited or awaited.pop() != said[place].tool_call_id:
                 return False
         elif kind is Kind.MODEL:
-            calls = all_calls(cast("AIMessage", messages[place]))
+            calls = all_calls(said[place])
             awaited = [_answered_as(call.get("id")) for call in reversed(calls)]
             if len(set(awaited)) < len(awaited):
                 return False
@@ -220,9 +221,11 @@ def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list
         if not (answers or _says_something(shown)):
             continue
         sent.append(shown)
-        known_ids.update(cast("str", call["id"]) for call in shown.tool_calls)
-        for call, answer in zip(shown.tool_calls, answers, strict=True):
-            sent.append(_answer(call, None if answer is None else cast("ToolMessage", messages[answer])))
+        calls: Sequence[Any] = shown.tool_calls
+        known_ids.update([call["id"] for call in calls])
+        for call, answer in zip(calls, answers, strict=True):
+            given: Any = None if answer is None else messages[answer]
+            sent.append(_answer(call, given))
     sent += messages[following:]
     return sent
 
@@ -255,7 +258,7 @@ def _needs_nothing(message: AIMessage, known_ids: set[str]) -> bool:
             return False
         if not is_usable_id(call_id) or call_id in known_ids or call_id in seen or not _PLAIN_NAME.fullmatch(name):
             return False
-        seen.add(cast("str", call_id))
+        seen.add(call_id)
         for key, value in arguments.items():
             if not (type(key) is str and key.isascii()):
                 return False

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from langchain_core.messages import AnyMessage, HumanMessage, ToolMessage
 from langgraph.errors import GraphBubbleUp
@@ -70,7 +70,7 @@ class StateNode(WorkflowNode):
 
     def steps(self, value: Any, scope: Scope) -> Steps[Command[str]]:
         """Process the waiting proposals, or ask the proposer for more."""
-        progress: Progress = cast("Progress", value.get("progress") or {})
+        progress: Progress = value.get("progress") or Progress()
         instance: Instance = yield from self._instance(value, progress, scope)
         requester = proposer_of(instance, progress, scope)
         if instance.state != self.state.name:

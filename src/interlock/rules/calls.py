@@ -204,9 +204,10 @@ def kinds_of(messages: Sequence[BaseMessage]) -> list[Kind]:
 
 def turns_of(messages: Sequence[BaseMessage], kinds: Sequence[Kind]) -> list[int]:
     """The indexes of the messages whose order matters: model messages with calls, answers, and removals."""
+    said: Sequence[Any] = messages  # each of the class that its kind says
     return [
         place
-        for place, (message, kind) in enumerate(zip(cast("Sequence[Any]", messages), kinds, strict=True))
+        for place, (message, kind) in enumerate(zip(said, kinds, strict=True))
         if kind is not Kind.OTHER and (kind is not Kind.MODEL or message.tool_calls or message.invalid_tool_calls)
     ]
 

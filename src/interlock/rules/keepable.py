@@ -57,6 +57,8 @@ def keepable(message: AIMessage, *, longest: int, foreign: Callable[[str], bool]
         changed |= {"tool_calls": whole, "invalid_tool_calls": broken}
     for part in ("content", "additional_kwargs", "response_metadata", "id", "name"):
         before = changed.get(part, getattr(message, part))
+        if not before:
+            continue  # nothing, or an empty text, list or dict
         after = _content(before, longest) if part == "content" else _plain(before)
         if after is not before:
             changed[part] = after

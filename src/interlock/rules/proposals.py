@@ -1,7 +1,7 @@
 """Proposals: the tool calls of a message that wait for a decision, and their channel."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from langchain_core.messages import AIMessage
@@ -56,6 +56,15 @@ class Proposal:
     is_decided: bool = False
     is_claim: bool = False
     undoes: str | None = None
+
+    def changed(self, **changes: Any) -> "Proposal":
+        """A copy with other values in some fields."""
+        if not changes.keys() <= self.__dict__.keys():
+            raise TypeError(f"a proposal has no {', '.join(sorted(changes.keys() - self.__dict__.keys()))}")
+        # As `dataclasses.replace`, which asks each of the fields; every call is copied three times on its way.
+        made = object.__new__(Proposal)
+        made.__dict__.update(self.__dict__, **changes)
+        return made
 
     def to_json(self) -> JsonObject:
         """The proposal as plain data, for a channel."""
@@ -176,4 +185,4 @@ def pending_of(progress: Progress | None) -> list[Proposal]:
 
 def with_arguments(proposal: Proposal, arguments: JsonObject) -> Proposal:
     """The same proposal with arguments that a person edited."""
-    return replace(proposal, arguments=arguments)
+    return proposal.changed(arguments=arguments)

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence, Set
 from decimal import Decimal, InvalidOperation
 from enum import Enum
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import ormsgpack
 from pydantic import BaseModel, JsonValue
@@ -73,6 +73,10 @@ def as_amount(value: object) -> Decimal | None:
 
 def same_json(one: object, other: object) -> bool:
     """Whether two values are the same JSON: ``True`` is not ``1``, but ``1.0`` is."""
+    packed = _packed(one)
+    # Plain data with the same bytes is the same JSON. With other bytes it may be as well: its keys may be in another order.
+    if packed is not None and not _holds_bytes(packed) and packed == _packed(other):
+        return True
     return canonical_json(one) == canonical_json(other)
 
 
@@ -87,8 +91,9 @@ def to_json(value: object) -> JSON:
         without a JSON form.
     """
     packed = _packed(value)
-    if packed is not None and not (b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed):  # bytes, perhaps
-        return cast("JSON", ormsgpack.unpackb(packed))
+    if packed is not None and not _holds_bytes(packed):
+        plain: JSON = ormsgpack.unpackb(packed)
+        return plain
     return _converted(value, integral=False)
 
 
@@ -142,6 +147,11 @@ def _packed(value: object) -> bytes | None:
         return None
     # Each level starts with one of these bytes, so their number bounds the depth.
     return packed if len(packed.translate(None, _BEGIN_NOTHING)) <= _FLAT else None
+
+
+def _holds_bytes(packed: bytes) -> bool:
+    """Whether msgpack may hold bytes, which are no JSON; text may look like them."""
+    return b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed
 
 
 _FLAT = 300

@@ -3,7 +3,7 @@
 import dataclasses
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .canonical import JSON, JsonObject, to_json
 from .errors import NotJson, PrincipalError
@@ -60,7 +60,7 @@ class Principal:
                 "Principal.roles contains something that is not a non-empty string; pass a set of strings"
             )
         object.__setattr__(self, "roles", roles)
-        if not isinstance(self.attributes, Mapping):
+        if type(self.attributes) is not dict and not isinstance(self.attributes, Mapping):
             raise PrincipalError(f"Principal.attributes is {self.attributes!r}; give a mapping of strings to JSON data")
         try:
             # Most have none, and every row and proposal that is read has a principal or two.
@@ -88,7 +88,7 @@ class Principal:
             "id": self.id,
             "roles": [*sorted(self.roles)],
             "tenant": self.tenant,
-            "attributes": cast("JSON", self.attributes),
+            "attributes": self.attributes,  # type: ignore[dict-item]  # JSON, by __post_init__
         }
 
     @classmethod
@@ -171,7 +171,9 @@ def checked_name(what: str, value: object) -> str:
     Raises:
         PrincipalError: It is not a text, is empty or too long, or has characters that nobody sees.
     """
-    spelled = name_of(value) if isinstance(value, str) else ""
+    spelled = value if isinstance(value, str) else ""
+    if not (spelled.isascii() and spelled.isprintable()) or " " in {spelled[:1], spelled[-1:]}:
+        spelled = name_of(spelled)  # of white space, only a space is printable
     if not 0 < len(spelled) <= _LONGEST or not spelled.isprintable():
         raise PrincipalError(f"{what} is {value!r:.300}; give a printable string of 1 to {_LONGEST} characters")
     return spelled

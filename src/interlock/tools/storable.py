@@ -86,10 +86,10 @@ class _Check:
             if (problem := self._problem_of(item, path)) is not None:
                 place = ".".join(map(str, path))[:200]
                 return f"the value at {place!r} {problem}" if place else f"the value {problem}"
-            if isinstance(item, dict):
-                waiting.extend((inner, (*path, key)) for key, inner in item.items())
-            elif isinstance(item, list):
-                waiting.extend((inner, (*path, index)) for index, inner in enumerate(item))
+            if type(item) is dict:  # plain JSON has no subclasses
+                waiting += [(inner, (*path, key)) for key, inner in item.items()]
+            elif type(item) is list:
+                waiting += [(inner, (*path, index)) for index, inner in enumerate(item)]
         return None
 
     def _problem_of(self, item: JSON, path: tuple[object, ...]) -> str | None:

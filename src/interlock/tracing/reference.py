@@ -90,7 +90,10 @@ def runs_of(config: RunnableConfig) -> list[Any]:
     run_id = getattr(manager, "parent_run_id", None)
     if run_id is None:
         return []
-    found = (getattr(handler, "run_map", {}).get(str(run_id)) for handler in getattr(manager, "handlers", ()))
+    handlers = getattr(manager, "handlers", ())
+    if not handlers:
+        return []
+    found = (getattr(handler, "run_map", {}).get(str(run_id)) for handler in handlers)
     return [run for run in found if run is not None and getattr(run, "dotted_order", None)]
 
 

@@ -253,11 +253,16 @@ listeners.append(heard)
 outbox_rows.listeners.append(heard_published)
 
 
+def is_watched(config: RunnableConfig) -> bool:
+    """Whether anything traces the run of this config; True if the check fails, so that `watching` logs the error."""
+    try:
+        return bool(runs_of(config)) or telemetry.listens()
+    except Exception:
+        return True
+
+
 def _begun(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str, Any]]) -> Watch | None:
-    runs = runs_of(config)
-    if not runs and not telemetry.listens():
-        return None
-    return Watch(config, value, dict(facts()))
+    return Watch(config, value, dict(facts())) if runs_of(config) or telemetry.listens() else None
 
 
 def _graph_runs(config: RunnableConfig) -> list[Any]:

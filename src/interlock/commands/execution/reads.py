@@ -93,7 +93,7 @@ class Reads:
             approval = approval_rows.load(connection, unit.instance.workflow_id, proposal.key)
             if (foreign := of_somebody_else(proposal, None, approval)) is not None:
                 return foreign
-            proposal = replace(proposal, is_claim=False)
+            proposal = proposal.changed(is_claim=False)
             decided = decided_on(proposal, approval, verdict.edge.tool)
             if decided.arguments != proposal.arguments:
                 verdict = execution.judge_now(unit, decided)

@@ -86,7 +86,7 @@ class Execution:
             return self.outcomes.deny(unit, self.as_tried(proposal), forged)
         if (foreign := of_somebody_else(proposal, entry, approval)) is not None:
             return self.outcomes.deny(unit, proposal, foreign)
-        proposal = replace(proposal, is_claim=False)
+        proposal = proposal.changed(is_claim=False)
         contract = self.engine.definition.contracts[proposal.tool]
         proposal = decided_on(proposal, approval, contract)
         match entry_state(unit, entry, contract, proposal):
@@ -155,7 +155,7 @@ class Execution:
 
     def as_tried(self, proposal: Proposal) -> Proposal:
         """A forged proposal for its record, with the principal of the run as requester."""
-        return replace(proposal, requester=self.scope.principal, is_claim=False)
+        return proposal.changed(requester=self.scope.principal, is_claim=False)
 
     def judge_now(self, unit: Unit, proposal: Proposal) -> Verdict:
         """The gate's verdict on a proposal in this transaction.

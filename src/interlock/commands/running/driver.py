@@ -64,7 +64,8 @@ async def arun(store: WorkflowStore, steps: Steps[T]) -> T:
         try:
             operation = steps.send(outcome) if failure is None else steps.throw(failure)
         except StopIteration as stop:
-            return cast("T", stop.value)
+            done: T = stop.value
+            return done
         outcome, failure = None, None
         try:
             outcome = await _aperform(store, operation)
@@ -82,7 +83,8 @@ def _drive(steps: Steps[T], perform: Callable[[Operation], Any]) -> T:
         try:
             operation = steps.send(outcome) if failure is None else steps.throw(failure)
         except StopIteration as stop:
-            return cast("T", stop.value)
+            done: T = stop.value
+            return done
         outcome, failure = None, None
         try:
             outcome = perform(operation)

@@ -1,7 +1,7 @@
 """The definition and the store of one compiled workflow, shared by all code that acts on its instances."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import ToolMessage
@@ -120,7 +120,7 @@ class Engine:
     def sealed(self, instance: Instance, proposal: Proposal) -> Proposal:
         """Sign a proposal that will wait in a channel, with the secret in this instance's row."""
         mark = instance.seal.mark(PROPOSAL, instance.workflow_id, proposal.signed())
-        return replace(proposal, mark=mark)
+        return proposal.changed(mark=mark)
 
     def channels(
         self,

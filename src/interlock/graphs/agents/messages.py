@@ -161,8 +161,8 @@ def as_asked(proposal: Proposal, approval: ApprovalRequest, contract: ToolContra
                 proposal, arguments=contract.without_supplied(approval.arguments), requester=approval.requester
             )
     if approval.interrupt_id == interrupt_id:
-        return replace(proposal, requester=approval.requester)
-    return replace(proposal, key=derive("key", proposal.key, json.dumps(given, sort_keys=True, default=repr)))
+        return proposal.changed(requester=approval.requester)
+    return proposal.changed(key=derive("key", proposal.key, json.dumps(given, sort_keys=True, default=repr)))
 
 
 def unreadable(request: ToolCallRequest) -> str | None:

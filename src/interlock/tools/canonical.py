@@ -150,7 +150,7 @@ def _packed(value: object) -> bytes | None:
 
 
 def _holds_bytes(packed: bytes) -> bool:
-    """Whether msgpack may hold bytes, which are no JSON; text may look like them."""
+    """Whether msgpack may hold bytes, which JSON does not have; text may look like them."""
     return b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed
 
 

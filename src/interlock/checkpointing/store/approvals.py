@@ -1,4 +1,4 @@
-"""Approvals in SQL: requested, decided by one or more people, expired, void, used once."""
+"""The approvals table: requests for a person's decision, and the decisions."""
 
 import functools
 from collections.abc import Iterator
@@ -34,25 +34,25 @@ class ApprovalStatus(StrEnum):
     WITHDRAWN = "withdrawn"
     """The proposer, or the person served, withdrew it."""
     VOID = "void"
-    """What it was bound to has changed; it can no longer be used."""
+    """Something in its binding changed; it can no longer be used."""
     USED = "used"
-    """Its command was carried out; it cannot be used again."""
+    """Its command was executed; it cannot be used again."""
 
     @property
     def is_granted(self) -> bool:
-        """Whether the command may run on it."""
+        """Whether its command may run."""
         return self in {ApprovalStatus.APPROVED, ApprovalStatus.EDITED}
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing will run on it any more, and nothing has."""
+        """Whether it is settled, and its command neither ran nor will run."""
         return not FOLLOWS[self] and self is not ApprovalStatus.USED
 
 
 FOLLOWS: dict[ApprovalStatus, frozenset[ApprovalStatus]] = {
     ApprovalStatus.REQUESTED: frozenset(
         {
-            ApprovalStatus.REQUESTED,  # agreed to by one of several, escalated, or asked about again
+            ApprovalStatus.REQUESTED,  # agreed to by one of several, escalated, or requested again
             ApprovalStatus.APPROVED,
             ApprovalStatus.EDITED,
             ApprovalStatus.REJECTED,
@@ -71,7 +71,7 @@ FOLLOWS: dict[ApprovalStatus, frozenset[ApprovalStatus]] = {
     ApprovalStatus.VOID: frozenset(),
     ApprovalStatus.USED: frozenset(),
 }
-"""The life of an approval: what may follow each status. Nothing else is ever written."""
+"""The permitted transitions between statuses; every other one is an error."""
 
 
 @dataclass(frozen=True)
@@ -95,54 +95,54 @@ class ApprovalRequest:
     shown: JsonObject
     """What the approver sees in addition to the arguments: preview, reasons, and the original rule."""
     rule: Approval
-    """The rule that applies now. It differs from the original one after an escalation, or once the first stage has agreed."""
+    """The current rule. It differs from the original one after an escalation, or once the first stage has agreed."""
     status: ApprovalStatus
     message: str | None
     requester: Principal
     message_key: str
     thread_id: str | None
     interrupt_id: str | None
-    """What its graph is at; None once the graph was seen to have continued since the request was settled, and where no graph asked."""
+    """The interrupt of the graph that waits for the decision; None if no graph waits, or once it has resumed after the decision."""
     answers: int
-    """How many answers of the interrupt's task were taken already."""
+    """The number of answers of the interrupt's task that are processed."""
     requested_at: int
     expires_at: int | None
     remind_at: int | None
-    """When those who are asked are reminded next."""
+    """When the deciders are reminded next."""
     decided_at: int | None
     used_at: int | None
     settled_at: int | None = None
-    """When it was first not requested any more."""
+    """When it stopped being requested for the first time."""
 
     @property
     def effective_arguments(self) -> JsonObject:
-        """The arguments that the command runs with: as proposed, or as edited."""
+        """The arguments that the command runs with: as edited, otherwise as proposed."""
         return self.arguments if self.edited_arguments is None else self.edited_arguments
 
     @property
     def is_at_the_door(self) -> bool:
-        """Whether no graph is at it: what was granted is carried out by `instances.proposal` or the tick."""
+        """Whether no graph waits for it: a granted call is executed by `instances.proposal` or the tick."""
         return self.interrupt_id is None and self.thread_id is None
 
     @property
     def first_rule(self) -> Approval:
-        """The rule that was asked for, before any escalation."""
+        """The rule of the request, before any escalation."""
         return _rule(write_json(self.shown["rule"]))
 
     def is_due(self, now: int) -> bool:
-        """Whether it still waits and its deadline has passed."""
+        """Whether it is undecided and its deadline has passed."""
         return self.status is ApprovalStatus.REQUESTED and self.expires_at is not None and now >= self.expires_at
 
 
 @dataclass(frozen=True)
 class DecisionRow:
-    """One decision that was taken."""
+    """One recorded decision."""
 
     number: int
     kind: DecisionKind
     principal: Principal
     on_behalf_of: str | None
-    """The person whose delegate decided; None where they decided for themselves."""
+    """The person whose delegate decided; None if they decided for themselves."""
     arguments: JsonObject | None
     message: str | None
     decided_at: int
@@ -150,25 +150,25 @@ class DecisionRow:
 
 @dataclass(frozen=True)
 class Standing:
-    """How far an approval by several people has come."""
+    """The progress of an approval by several people."""
 
     decisions: int
-    """How many were taken at all."""
+    """The number of decisions so far."""
     agreed: tuple[str, ...]
-    """Who agreed to what would run now, of those who are asked at this stage."""
+    """Who agreed, at the current stage, to the arguments that would run now."""
     before: tuple[tuple[str, ...], ...] = ()
-    """Who agreed to it at each of the stages before."""
+    """Who agreed to them at each of the earlier stages."""
     represented: frozenset[str] = frozenset()
-    """On whose behalf somebody else agreed to it, at any stage."""
+    """The people on whose behalf somebody else agreed to them, at any stage."""
 
     @property
     def taken(self) -> frozenset[str]:
-        """Who agreed, at any stage, and on whose behalf somebody did: none of them agrees again by another's hand."""
+        """Everyone who agreed or was represented, at any stage; nobody agrees twice, neither in person nor by a delegate."""
         return self.represented.union(self.agreed, *self.before)
 
     @property
     def stage(self) -> int:
-        """How many rules were met before."""
+        """The number of completed stages."""
         return len(self.before)
 
 
@@ -212,7 +212,7 @@ _decisions = Prepared(
 
 
 def asked_ref(approval_id: str) -> AuditRef:
-    """The reference of the record of a request."""
+    """The reference of a request's audit record."""
     return AuditRef(derive("audit", "asked", approval_id))
 
 
@@ -228,7 +228,7 @@ def look_up(database: Database, workflow_id: str, key: str) -> ApprovalRequest |
 
 
 def load_by_id(connection: Connection, approval_id: str) -> ApprovalRequest | None:
-    """Read an approval by its own id; None where there is none, as for what no id of ours looks like."""
+    """Read an approval by its own id; None if there is none, or if the text cannot be an id."""
     if not isinstance(approval_id, str) or not (approval_id.isascii() and approval_id.isprintable()):
         return None  # databases refuse some texts with errors of their own
     return _one(_by_id.first(connection, {"approval_id": approval_id}))
@@ -240,10 +240,10 @@ def insert(connection: Connection, approval: ApprovalRequest) -> None:
 
 
 def update(connection: Connection, before: ApprovalRequest, after: ApprovalRequest) -> bool:
-    """Write what changed of a request, provided that its status is still that of `before`.
+    """Write the changes of a request, if its status is still that of `before`.
 
     Raises:
-        ValueError: The life of an approval knows no such step; a defect of Interlock.
+        ValueError: The status may not change in this way; a defect of Interlock.
     """
     if after.status not in FOLLOWS[before.status]:
         raise ValueError(f"an approval that is {before.status} cannot become {after.status}")
@@ -256,12 +256,12 @@ def update(connection: Connection, before: ApprovalRequest, after: ApprovalReque
 
 
 def count_answer(connection: Connection, approval_id: str, number: int) -> None:
-    """Remember that this many answers of the interrupt's task were taken, so that none of them is taken again."""
+    """Record how many answers of the interrupt's task are processed, so that none is processed again."""
     _count_answer.execute(connection, {"by_approval_id": approval_id, "answers": number})
 
 
 def taken(connection: Connection, approval_id: str) -> list[DecisionRow]:
-    """Return the decisions that were taken on an approval, in order."""
+    """Return the decisions on an approval, in order."""
     return [
         DecisionRow(
             number=number,
@@ -285,7 +285,7 @@ def _decided(connection: Connection, approval_id: str) -> Iterator[Row]:
 
 
 def standing(connection: Connection, approval: ApprovalRequest) -> Standing:
-    """How far it has come: who agreed to exactly what would run now."""
+    """The progress of an approval: who agreed to exactly what would run now."""
     decided = taken(connection, approval.approval_id)
     stages = approval.first_rule.stages
     stage = len(stages) - len(approval.rule.stages)
@@ -314,11 +314,11 @@ def settle(
 
     Args:
         now: Microseconds since 1970 UTC.
-        standing: Who agreed before.
+        standing: The progress before this decision.
         on_behalf_of: The person whose delegate decides.
 
     Returns:
-        The approval as it stands now, still requested when more people must agree; None when somebody else settled it first.
+        The approval after the decision, still requested if more people must agree; None if somebody else settled it first.
     """
     edited = approval.edited_arguments
     agreed = len(standing.agreed)

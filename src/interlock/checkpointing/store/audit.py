@@ -116,11 +116,11 @@ class AuditRecord:
     recorded_at: int
     schema_version: int
     trace_run: str | None = None
-    """The trace that it was written under, for looking it up; the payload says it too, and is what the hash covers."""
+    """The trace in which it was written, for queries; the payload has it too, and only that is covered by the hash."""
 
     @property
     def is_erased(self) -> bool:
-        """Whether the payload is gone and only its digest stands."""
+        """Whether the payload was erased, and only its digest is left."""
         return self.payload is None
 
     def to_json(self) -> JsonObject:
@@ -158,14 +158,14 @@ class AuditEntry:
 
 
 Listener = Callable[[Connection, str, AuditEntry, int], None]
-"""Told of a record while it is written: the transaction, the workflow instance, the record, and the time."""
+"""Called with each record while it is written: the transaction, the workflow instance, the record, and the time."""
 listeners: list[Listener] = []
-"""Told of every record of this process, in its transaction; for what watches and never decides, so they must not raise."""
+"""Listeners for every record of this process, called in its transaction. They only observe, and must not raise."""
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A place where the chain does not hold."""
+    """A defect of the chain."""
 
     number: int
     problem: str
@@ -187,11 +187,11 @@ def appending(
     head: str,
     now: int,
 ) -> tuple[list[Call], int, str]:
-    """The statements that append entries to an instance's trail, to be run with the update of the instance's row.
+    """Return the statements that append entries to an instance's trail, to be executed with the update of the instance's row.
 
     Args:
-        count: How many records the trail has.
-        head: The hash of the last of them.
+        count: The number of records in the trail.
+        head: The hash of the last one.
         now: Microseconds since 1970 UTC, by the database's clock.
 
     Returns:

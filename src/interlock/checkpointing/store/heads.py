@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 KEY_ENVIRONMENT = "INTERLOCK_AUDIT_KEY"
-"""Names the PEM file of the private key that heads are signed with."""
+"""The environment variable with the path of the PEM file of the private key for signing heads."""
 
 
 class AuditHeadSigned(Event, name="interlock.audit.head.signed", version=1):
@@ -36,18 +36,18 @@ class AuditHeadSigned(Event, name="interlock.audit.head.signed", version=1):
 
 @dataclass(frozen=True)
 class SignedHead:
-    """The last record of a trail at a moment, and who vouches for it."""
+    """The last record of a trail at a moment, with a signature."""
 
     workflow_id: str
     tenant: str
     number: int
-    """How many records the trail has."""
+    """The number of records in the trail."""
     hash: str
-    """The hash of the last of them."""
+    """The hash of the last record."""
     signed_at: int
     """Microseconds since 1970 UTC, by the database's clock."""
     key_id: str
-    """Which key signed it: the beginning of the public key's SHA-256."""
+    """Identifies the key that signed it: the beginning of the public key's SHA-256."""
     signature: str = ""
     """Ed25519 over the canonical JSON of everything else, in base64."""
 
@@ -56,7 +56,7 @@ class SignedHead:
         return {**self._signed(), "signature": self.signature}
 
     def to_event(self) -> AuditHeadSigned:
-        """The event that carries it."""
+        """The event that contains it."""
         return AuditHeadSigned(
             number=self.number,
             hash=self.hash,
@@ -68,7 +68,7 @@ class SignedHead:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` gave, or the event as it is on the wire.
+        """Parse the result of `to_json`, or the event in its wire form.
 
         Raises:
             InputError: It is neither.
@@ -86,7 +86,7 @@ class SignedHead:
         return cls(**texts, **numbers)  # type: ignore[arg-type]  # looked at above
 
     def message(self) -> bytes:
-        """What is signed."""
+        """The signed bytes."""
         return canonical_json(self._signed()).encode()
 
     def _signed(self) -> JsonObject:
@@ -118,7 +118,7 @@ class HeadSigner:
         pem: An Ed25519 private key in PEM, as `openssl genpkey -algorithm ed25519` writes it.
 
     Raises:
-        InputError: It is no such key, or the extra `signing` is not installed.
+        InputError: It is not such a key, or the extra `signing` is not installed.
     """
 
     def __init__(self, pem: bytes) -> None:
@@ -126,20 +126,20 @@ class HeadSigner:
         self.key_id = _key_id(self._key.public_key())
 
     def sign(self, *, workflow_id: str, tenant: str, number: int, last: str, at: int) -> SignedHead:
-        """Vouch for a trail as it stands."""
+        """Sign the current head of a trail."""
         head = SignedHead(workflow_id, tenant, number, last, at, self.key_id)
         signature = base64.b64encode(self._key.sign(head.message())).decode()
         return SignedHead(workflow_id, tenant, number, last, at, self.key_id, signature)
 
 
 class HeadVerifier:
-    """Tells whether heads were signed by one of some keys.
+    """Verifies that heads were signed by one of the given keys.
 
     Args:
         pems: Ed25519 public keys in PEM, as `openssl pkey -pubout` writes them.
 
     Raises:
-        InputError: One is no such key, there is none, or the extra `signing` is not installed.
+        InputError: One of them is not such a key, none was given, or the extra `signing` is not installed.
     """
 
     def __init__(self, *pems: bytes) -> None:
@@ -165,12 +165,12 @@ class HeadVerifier:
 def compare(
     records: Iterable[Mapping[str, Any]], heads: Iterable[SignedHead], verifier: HeadVerifier, *, workflow_id: str
 ) -> list[Broken]:
-    """Find where a trail is not what signed heads say that it was.
+    """Find the records that differ from what signed heads state.
 
     Args:
         records: The trail, as `trail.rows` and `trail.read_export` give it.
-        heads: Signed heads of any instances; those of others are left out.
-        verifier: Whose signatures count.
+        heads: Signed heads; those of other instances are ignored.
+        verifier: Verifies their signatures.
         workflow_id: The instance.
     """
     stands = {row["number"]: row["hash"] for row in records if isinstance(row["number"], int)}

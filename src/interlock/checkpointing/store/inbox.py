@@ -56,13 +56,13 @@ class InboxEvent:
 
 
 def insert(connection: Connection, event: InboxEvent) -> bool:
-    """Write an event down; its position is given by the database.
+    """Insert an event; the database assigns its position.
 
     Returns:
-        Whether it is new. One that is there already is counted as having come again.
+        Whether it is new. For an event that is in the inbox already, only its counter of deliveries is incremented.
 
     Raises:
-        InvalidInput: One of its identifiers is too long to be kept, or some database would take it for another one.
+        InvalidInput: An identifier is too long, or some databases would confuse it with another one.
     """
     values = {name: getattr(event, name) for name in event.__slots__ if name != "position"}
     values["status"] = event.status.value
@@ -138,17 +138,17 @@ def listing(
 
 
 def trim(connection: Connection, *, before: int, limit: int, kept: bool = False) -> int:
-    """Delete at most `limit` events that were taken, came late, fitted nothing or failed before a moment.
+    """Delete at most `limit` events that were taken, late, unmatched or failed before a moment.
 
-    An event that comes again after it was trimmed is taken for a new one: keep them longer than brokers redeliver.
+    An event that is redelivered after that counts as new, so keep events for longer than brokers redeliver them.
 
     Args:
         before: Microseconds since 1970 UTC.
-        limit: How many at most.
-        kept: Also those that are kept for waits that have not begun, which can then not take them any more.
+        limit: The maximum number of events.
+        kept: Also delete events that are kept for waits that have not begun, which then cannot take them.
 
     Returns:
-        How many were deleted.
+        The number of deleted events.
     """
     old = [
         row[0]

@@ -1,4 +1,4 @@
-"""The row of a workflow instance: the truth about its state, its data and its revision."""
+"""The row of a workflow instance: its authoritative state, data and revision."""
 
 import functools
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ from .sql.json_text import read_json, write_json
 from .sql.queries import rows_of
 
 HEAD = "head"
-"""What a seal is asked about the checkpoint of an instance's last command."""
+"""The subject of the seal over the checkpoint of an instance's last command."""
 
 ERASED = "erased"
-"""What stands as the definition of an instance that was erased: its row holds the end of its trail, and nobody finds it."""
+"""The definition name of an erased instance: its row holds the end of its trail, and no query finds it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Instance:
     started_by_text: str
     proposer_text: str
     seal: Seal = field(repr=False, compare=False)
-    """Signs what waits in checkpoints for this instance."""
+    """Signs pending data in checkpoints of this instance."""
     served: str | None
     """The id of the person served; None for nobody in particular."""
     run_by_text: str | None
@@ -64,35 +64,35 @@ class Instance:
 
     @property
     def started_by(self) -> Principal:
-        """Who started it."""
+        """The principal who started it."""
         return Principal.from_json(read_json(self.started_by_text))
 
     @property
     def proposer(self) -> Principal:
-        """Whose turn it is: who began it, whoever decides or resumes it since."""
+        """The principal of the turn: who started it, also after other people decided or resumed it."""
         return Principal.from_json(read_json(self.proposer_text))
 
     @property
     def head_mark(self) -> str | None:
-        """What the graph's channels remember the last command's checkpoint by."""
+        """The mark of the last command's checkpoint in the graph's channels."""
         return None if self.head_checkpoint is None else self.seal.mark(HEAD, self.workflow_id, self.head_checkpoint)
 
     @property
     def ownership(self) -> Ownership:
-        """Whose it is, and who may propose on it by what its workflow said when it began."""
+        """The person served, and who may propose on it, by the settings of its workflow when it began."""
         return Ownership(self.tenant, self.served, run_by_of(self.run_by_text))
 
     @property
     def last_result(self) -> JsonObject | None:
-        """What the last call was answered with."""
+        """The result of the last call."""
         result: JsonObject | None = None if self.last_result_text is None else read_json(self.last_result_text)
         return result
 
     def changed(self, **changes: Any) -> "Instance":
-        """A copy with other values in some fields."""
+        """Return a copy with changed fields."""
         if not changes.keys() <= self.__dict__.keys():
             raise TypeError(f"an instance has no {', '.join(sorted(changes.keys() - self.__dict__.keys()))}")
-        # As `dataclasses.replace`, which asks each of the fields; every command makes some of these.
+        # Instead of `dataclasses.replace`, which inspects every field; every command makes several copies.
         made = object.__new__(Instance)
         made.__dict__.update(self.__dict__, **changes)
         return made
@@ -126,7 +126,7 @@ _CHANGING = (
 
 @functools.lru_cache(maxsize=256)
 def _update(names: tuple[str, ...]) -> Prepared:
-    """The statement that writes these columns."""
+    """The statement that updates these columns."""
     return Prepared(
         sa.update(instances)
         .where(
@@ -139,13 +139,13 @@ def _update(names: tuple[str, ...]) -> Prepared:
 
 
 def load(connection: Connection, workflow_id: str, *, lock: bool = False) -> Instance | None:
-    """Read an instance, and on servers lock its row until the transaction ends when `lock` is set."""
+    """Read an instance; with `lock`, servers lock its row until the transaction ends."""
     row = (_select_locked if lock else _select).first(connection, {"workflow_id": workflow_id})
     return None if row is None else from_row(row)
 
 
 def on_thread(connection: Connection, workflow_id: str, thread_id: str) -> list[Instance]:
-    """An instance, and all the others that have the same thread, of whatever workflow."""
+    """An instance and all others with the same thread, of any workflow."""
     rows = _select_on_thread.all(connection, {"workflow_id": workflow_id, "thread_id": thread_id})
     return [from_row(row) for row in rows]
 
@@ -163,16 +163,16 @@ def look_up_thread(database: Database, workflow_id: str, thread_id: str) -> list
 
 
 def insert(connection: Connection, instance: Instance) -> bool:
-    """Write a new instance, unless somebody else has just made one of the same id: there was no row to lock yet.
+    """Insert a new instance, unless another transaction has just inserted one with the same id: there was no row to lock.
 
     Returns:
-        Whether it was written.
+        Whether it was inserted.
     """
     return _insert.execute(connection, _values(instance))
 
 
 def revive(connection: Connection, instance: Instance) -> Instance | None:
-    """Begin an instance where one of the same id was erased: its trail continues, and its revision. None where none was."""
+    """Start an instance whose id was erased: its trail and its revision continue. None if there was none."""
     row = _select_erased.first(connection, {"workflow_id": instance.workflow_id})
     if row is None:
         return None
@@ -190,7 +190,7 @@ def revive(connection: Connection, instance: Instance) -> Instance | None:
 
 
 def updating(before: Instance, after: Instance) -> Call:
-    """The statement that writes what changed, provided that nobody else wrote in between: otherwise it writes no row."""
+    """The statement that writes the changes if the row is unchanged since it was read; otherwise it updates no row."""
     was, values = before.__dict__, after.__dict__
     changes = {_COLUMNS[name]: values[name] for name in _CHANGING if values[name] != was[name]}
     changes["updated_at"] = after.updated_at
@@ -210,17 +210,17 @@ def updating(before: Instance, after: Instance) -> Call:
 
 
 def principal_text(principal: Principal) -> str:
-    """A principal as its column has it."""
+    """A principal in the form of its column."""
     return write_json(principal.to_json())
 
 
 def run_by_text(run_by: RunBy) -> str | None:
-    """Who else may propose, as its column has it: NULL, where that is nobody, costs nothing."""
+    """Who else may propose, in the form of its column; NULL for nobody."""
     return None if run_by == RunBy.SERVED else write_json(run_by.to_json())
 
 
 def run_by_of(text: str | None) -> RunBy:
-    """Read what `run_by_text` gave."""
+    """Parse the result of `run_by_text`."""
     return RunBy.SERVED if text is None else RunBy.of(read_json(text))
 
 
@@ -231,7 +231,7 @@ def from_row(row: Any) -> Instance:
     values["data"] = read_json(values["data"])
     values["finished"] = bool(values["finished"])
     values["seal"] = Seal(values["seal"])
-    # As `Instance(**values)`, which sets each field by itself; every step reads some of these.
+    # Instead of `Instance(**values)`, which sets every field in a call; every step reads several instances.
     made = object.__new__(Instance)
     made.__dict__.update(values)
     return made

@@ -43,9 +43,9 @@ class LedgerEntry:
     status: LedgerStatus
     attempt: int
     principal_id: str | None
-    """Who proposed it; None in rows of before it was kept."""
+    """The proposer; None in rows from before it was recorded."""
     requester: Principal | None
-    """Who proposed it, whole, for an effect that somebody else may have to continue with."""
+    """The proposer in full, for an effect that somebody else may have to continue."""
     owner: str | None
     arguments: JsonObject
     result: JsonObject | None
@@ -60,7 +60,7 @@ _CHANGING = (
     "finished_at",
 )  # fmt: skip
 IS_UNSETTLED = ledger.c.status.in_([sa.literal_column("'started'"), sa.literal_column("'unknown'")])
-"""Said as the index of unsettled attempts says it: SQLite reads the whole ledger otherwise."""
+"""Written as in the index of unsettled attempts; otherwise SQLite reads the whole ledger."""
 _by_key = sa.select(ledger).where(
     ledger.c.workflow_id == sa.bindparam("workflow_id"), ledger.c.idempotency_key == sa.bindparam("idempotency_key")
 )
@@ -84,21 +84,21 @@ _counts = Prepared(
 )
 
 _LONGEST_PART = 200
-"""Characters of a text that the database compares: databases bound patterns."""
+"""The maximum number of characters of a text that the database compares, because databases limit patterns."""
 _WRITTEN_IN_FULL = 10**15
-"""Floats of less than this are written as digits, and not with an exponent."""
+"""Smaller floats are written as digits, without an exponent."""
 
 
 def load(connection: Connection, workflow_id: str, key: str) -> LedgerEntry | None:
-    """Read what the ledger has under a key."""
+    """Read the entry of a key."""
     row = _select.first(connection, {"workflow_id": workflow_id, "idempotency_key": key})
     return None if row is None else from_row(row)
 
 
 def writing(before: LedgerEntry | None, after: LedgerEntry) -> Call:
-    """The statement that writes a new entry, or what changed of one, provided that it still stands as `before` has it.
+    """The statement that inserts a new entry, or updates an existing one if it still equals `before`.
 
-    A second entry of the same key is an IntegrityError; an entry that stands otherwise is not written.
+    A second entry of the same key raises IntegrityError; an entry that differs from `before` is not updated.
     """
     if before is None:
         return _insert.given(_values(after))
@@ -135,23 +135,23 @@ def unsettled_of(connection: Connection, workflow_id: str) -> list[LedgerEntry]:
 
 
 def carried_out(connection: Connection, workflow_id: str) -> dict[str, int]:
-    """How many times each tool was carried out in an instance."""
+    """The number of executions of each tool in an instance."""
     return dict(_counts.all(connection, {"workflow_id": workflow_id, "status": "completed"}))
 
 
 def completed_with(
     connection: Connection, workflow_id: str, tool: str, wanted: Mapping[str, object]
 ) -> list[JsonObject]:
-    """The arguments of the calls of a tool that were carried out in an instance and may have the wanted values, without what is sensitive.
+    """The arguments of a tool's executed calls in an instance that may have the wanted values, with sensitive ones masked.
 
-    The database leaves out those that cannot have them, so that the cost does not grow with all that was ever carried out. What is encrypted it
-    cannot look into, and gives.
+    The database filters, so that the cost does not grow with the number of executed calls. It cannot filter encrypted arguments, which are
+    all returned.
 
     Args:
-        connection: Any.
+        connection: The connection.
         workflow_id: The instance.
         tool: The canonical name.
-        wanted: Values by the arguments' names on the wire; the caller compares them.
+        wanted: Values by the wire names of the arguments; the caller compares them.
     """
     statement = sa.select(ledger.c.idempotency_key, ledger.c.arguments).where(
         ledger.c.workflow_id == workflow_id, ledger.c.tool == tool, ledger.c.status == LedgerStatus.COMPLETED.value
@@ -170,9 +170,9 @@ def completed_with(
 
 
 def _as_written(name: str, value: object) -> str | None:
-    """How arguments with this value begin it in their text; None where that cannot be said."""
+    """The text with which arguments of this value begin; None if it cannot be predicted."""
     if value is None or not isinstance(value, str | int | float):
-        return None  # an argument that is not there counts as null
+        return None  # a missing argument counts as null
     if isinstance(value, float) and not value.is_integer():
         shown = write_json(value)
     elif isinstance(value, str | bool):

@@ -1,6 +1,6 @@
-"""An audit trail as a whole: checked, exported, and erased in part without breaking it.
+"""Checks and exports audit trails, and erases payloads without breaking the chain.
 
-Checking and exporting are functions of plain records, so that an export can be checked where the database is not.
+Checks and exports are functions of plain records, so that an export can be checked without the database.
 """
 
 import json
@@ -40,18 +40,17 @@ _FIELDS = {
 
 
 COMES_UNDER = frozenset({AuditKind.STARTED, AuditKind.FORK, AuditKind.MIGRATION})
-"""The records that say under which definition an instance runs from then on."""
-"""What is recorded when an instance comes under a definition."""
+"""The records that state the definition of an instance from then on."""
 
 
 def claims_kept(records: Iterable[AuditRecord]) -> tuple[str, ...]:
-    """The claims that were proved of the definition under which an instance runs, by its record.
+    """The claims that were proved for the definition of an instance, according to its audit trail.
 
     Args:
         records: The audit trail, oldest first.
 
     Returns:
-        The claims as sentences; none where nothing was claimed, or where the payload was erased.
+        The claims as sentences; empty if nothing was claimed, or if the payload was erased.
     """
     found: tuple[str, ...] = ()
     for record in records:
@@ -68,7 +67,7 @@ def rows(connection: Connection, workflow_id: str) -> list[Mapping[str, Any]]:
     except sa.exc.OperationalError as error:
         if "decode" not in str(error).lower():
             raise
-        # SQLite keeps bytes as text, whatever they are; those that are none are told as such.
+        # SQLite keeps any bytes as text; invalid text is reported as such.
         return _read(
             connection,
             workflow_id,
@@ -93,7 +92,7 @@ def _read(connection: Connection, workflow_id: str, columns: Iterable[Any]) -> l
 
 
 def end_of(workflow_id: str) -> sa.Select[Any]:
-    """Reads how many records an instance's row says there are, the hash of the last one, and whose the instance is."""
+    """Reads the number of records in an instance's row, the hash of the last one, and the instance's tenant."""
     return sa.select(instances.c.audit_count, instances.c.audit_head, instances.c.tenant).where(
         instances.c.workflow_id == workflow_id
     )
@@ -102,12 +101,12 @@ def end_of(workflow_id: str) -> sa.Select[Any]:
 def check(records: Iterable[Mapping[str, Any]], *, count: Any = None, head: Any = None) -> list[Broken]:
     """Find every place where a record was changed, removed, inserted, moved or emptied.
 
-    A row may hold anything, for somebody else may have written it: whatever it is, it is reported, and this function does not raise.
+    Any process may have written a row, so it may contain anything. Every problem is reported, and this function does not raise.
 
     Args:
-        records: As `rows` and `read_export` give them.
-        count: How many there have to be, by the instance's row or by somebody's notes; None where nobody knows.
-        head: The hash of the last one, likewise.
+        records: The result of `rows` or `read_export`.
+        count: The expected number of records, from the instance's row or a note; None if unknown.
+        head: The expected hash of the last record; None if unknown.
     """
     broken: list[Broken] = []
     previous: Any = GENESIS
@@ -148,18 +147,18 @@ def check(records: Iterable[Mapping[str, Any]], *, count: Any = None, head: Any 
 
 
 def is_number(value: object) -> TypeGuard[int]:
-    """Whether a stored value is a whole number."""
+    """Whether a stored value is an integer."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def shown(value: object) -> str:
-    """A stored value of any kind, short enough for a line."""
+    """Quote a stored value of any type, short enough for a line."""
     text = repr(value)
     return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _hash_of(row: Mapping[str, Any]) -> str | None:
-    """The hash that a record has to have; None for values that no record is written with."""
+    """The hash that a record must have; None if its values can never be those of a record."""
     try:
         return chain_hash(row)
     except (ValueError, TypeError, RecursionError):
@@ -167,7 +166,7 @@ def _hash_of(row: Mapping[str, Any]) -> str | None:
 
 
 def _payload_problems(row: Mapping[str, Any], erased: set[int]) -> Iterator[str]:
-    """What is wrong with a payload that is there; what it says was erased is added to `erased`."""
+    """Check an existing payload; the erasures that it records are added to `erased`."""
     text = row["payload"]
     if not isinstance(text, str) or _digest_of(text) != row["payload_digest"]:
         yield "has another payload than it was written with"
@@ -199,11 +198,11 @@ def _digest_of(text: str) -> str | None:
 
 
 def export(records: Iterable[Mapping[str, Any]], *, head: Mapping[str, Any] | None = None) -> Iterator[str]:
-    """The records as JSON Lines, with all that it takes to check them elsewhere; the last line says how many there are.
+    """Export the records as JSON Lines that can be checked without the database; the last line states their number.
 
     Args:
-        records: As `rows` gives them.
-        head: The line that ends it, where it is signed (`SignedHead.to_json`).
+        records: The result of `rows`.
+        head: The last line if it is signed (`SignedHead.to_json`).
     """
     number, last, workflow_id = 0, GENESIS, ""
     for row in records:
@@ -232,17 +231,17 @@ def _line(line: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Export:
-    """An export as it was read."""
+    """A parsed export."""
 
     records: list[Mapping[str, Any]]
     end: Mapping[str, Any] | None
-    """Its last line, which says how many records there are; None where it is missing."""
+    """Its last line, which states the number of records; None if it is missing."""
 
     def check(self, *, head: str | None = None) -> list[Broken]:
-        """Find what is wrong with it, an end that is missing included.
+        """Find every problem, including a missing end.
 
         Args:
-            head: A hash that somebody noted elsewhere, which one of its records has to have.
+            head: A hash that was noted elsewhere, which one of its records must have.
         """
         end = self.end
         number, last = (None, None) if end is None else (end.get("number"), end.get("hash"))
@@ -269,10 +268,10 @@ class Export:
 
 
 def read_export(lines: Iterable[str]) -> Export:
-    """Read what `export` wrote.
+    """Parse the output of `export`.
 
     Raises:
-        InputError: It is something else.
+        InputError: It is not an export.
     """
     found: list[Mapping[str, Any]] = []
     end: Mapping[str, Any] | None = None
@@ -307,7 +306,7 @@ def erase(unit: Unit, by: Principal, *, reason: str, numbers: Iterable[int] | No
     Args:
         unit: The instance, in a write transaction; flushed here.
         by: The principal who erases them.
-        reason: Why; it is kept.
+        reason: The recorded reason.
         numbers: The numbers of the records; by default all records so far. Records of erasures themselves are never erased.
 
     Returns:

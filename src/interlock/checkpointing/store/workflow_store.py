@@ -1,4 +1,4 @@
-"""The workflow store: one door to instances, ledger, approvals, audit trail and outbox."""
+"""The workflow store: the entry point to instances, ledger, approvals, audit trail and outbox."""
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable
@@ -34,10 +34,10 @@ if TYPE_CHECKING:  # see `database`
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 Clock = Callable[[Connection], int]
-"""Gives the time in microseconds since 1970 UTC; the database's own clock unless a test injects another."""
+"""Returns the time in microseconds since 1970 UTC; by default the database's own clock."""
 
 DelegatesOf = Callable[[Principal, dt.datetime], "str | Principal | Collection[str | Principal] | None"]
-"""Gives who decides for a person at a time."""
+"""Returns who decides for a person at a time."""
 
 
 class WorkflowStore(Transactions):
@@ -49,7 +49,7 @@ class WorkflowStore(Transactions):
         encryption: Keys that encrypt arguments, results, data, previews, payloads and events. With a `Database` or engine shared with a
             checkpointer, its keys already do.
         encrypted_only: Refuse to load such values if they are not encrypted.
-        lease_seconds: How many seconds a process that carries out an effect outside the database may be silent before another one takes
+        lease_seconds: For how many seconds a process may be silent during an effect outside the database before another one takes
             over.
         capacity: How many connections and threads the store may use; not for a shared `Database`.
         delegates: A function that returns who decides for a person who is away, in addition to the delegations that people make themselves.
@@ -84,9 +84,9 @@ class WorkflowStore(Transactions):
                 code="settings",
             )
         self.delegates = delegates
-        """Who decides for somebody who is away, by a rule of the application's."""
+        """The application's function that returns the delegates of a person."""
         self.when_due: WhenDue | None = None
-        """Told of every run that becomes due, in the transaction that makes it so. An engine puts itself here."""
+        """Called for every run that becomes due, in the transaction that causes it. An engine sets itself here."""
 
     @classmethod
     def in_memory(cls, *, clock: Clock | None = None) -> "WorkflowStore":

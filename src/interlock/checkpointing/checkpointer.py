@@ -1,4 +1,4 @@
-"""LangGraph's checkpoints in SQL, with the conversation apart: what a step writes is what the step changed."""
+"""LangGraph's checkpoints in SQL, with conversations in separate tables; each step writes only what it changed."""
 
 import asyncio
 import random

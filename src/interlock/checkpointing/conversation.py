@@ -1,6 +1,6 @@
-"""What can be done with conversations: list, read, export, erase, keep only so much or so long.
+"""Lists, reads, exports and erases conversations, or limits how much of them is kept and for how long.
 
-Erasing takes the text and leaves the place: the workflow stays readable and continues, with placeholders for the messages.
+Erasing deletes the text and keeps the position: the workflow stays readable and continues, with placeholders for the messages.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ from .tables.conversations import conversations, messages
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BATCH = 500
 _counts = sa.or_(messages.c.message_id.is_(None), messages.c.message_id != SUPERSEDED)
-"""Each message once: not where it stood before it got an id."""
+"""Selects each message once, not at the position that it had before it got an id."""
 
 
 @dataclass(frozen=True)
@@ -36,26 +36,26 @@ class ConversationSummary:
 
     thread_id: str
     messages: int
-    """How many messages it has, erased ones included."""
+    """The number of messages, including erased ones."""
     erased: int
-    """How many of them are erased."""
+    """The number of erased messages."""
     created_at: datetime
     cursor: int
-    """Where the next page begins: give it as `after`."""
+    """The value of `after` for the next page."""
 
 
 @dataclass(frozen=True)
 class ConversationMessage:
-    """One message as it is stored."""
+    """One stored message."""
 
     position: int
-    """Its place in the order in which messages were stored."""
+    """Its position in the order in which messages were stored."""
     message_id: str | None
     role: str
     created_at: datetime
     erased_at: datetime | None
     message: Any
-    """The message, or what stood for one: a pair, a dictionary, a text."""
+    """The message, or the pair, dictionary or text that represents one."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data, with the message in LangChain's exchange format."""
@@ -82,8 +82,8 @@ class Conversations:
         """One page of all conversations, oldest first.
 
         Args:
-            limit: At most so many.
-            after: The `cursor` of the last one of the page before.
+            limit: The maximum number.
+            after: The `cursor` of the last conversation of the previous page.
         """
         self._storage.ready()
         c, m = conversations.c, messages.c
@@ -109,9 +109,9 @@ class Conversations:
 
         Args:
             thread_id: LangGraph's thread.
-            limit: At most so many.
+            limit: The maximum number.
             after: Begin after this position.
-            every_version: Whether a message that was edited comes once for each version, instead of as it is now.
+            every_version: Whether an edited message is returned once for each version, instead of only in its current form.
         """
         self._storage.ready()
         query = (
@@ -174,11 +174,11 @@ class Conversations:
         last: int | None = None,
         thread_ids: Sequence[str] | None = None,
     ) -> int:
-        """Erase what is too old, or too far back.
+        """Erase messages that are older than a time, or before the last ones of their conversation.
 
         Args:
             newer_than: Keep messages that were stored within this time.
-            last: Keep the last so many messages of each conversation.
+            last: Keep this many of the latest messages of each conversation.
             thread_ids: Only these conversations; otherwise all.
 
         Returns:

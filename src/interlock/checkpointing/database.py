@@ -52,8 +52,8 @@ _READ_ONLY = {
     Dialect.MYSQL: "START TRANSACTION READ ONLY",
 }
 LOOKED = "interlock_looked"
-"""Set in the `info` of a connection on which the application's own code was given a session to look with: what it may have done there
-is not kept by a transaction that only reads."""
+"""A flag in the `info` of a connection on which the application's own code had a session for reading: its possible writes
+must not be committed by a read transaction."""
 
 _memory_names = itertools.count(1)
 
@@ -135,7 +135,7 @@ class Database:
 
     @classmethod
     def in_memory(cls) -> "Database":
-        """A private database in this process's memory, gone when it is closed or forgotten."""
+        """A private database in this process's memory, which is lost when it is closed or garbage-collected."""
         # The memdb VFS shares the memory between connections with SQLite's ordinary locking; a shared cache locks differently.
         url = f"sqlite+pysqlite:///file:/interlock-{os.getpid()}-{next(_memory_names)}?vfs=memdb&uri=true"
         address = Address(make_url(url))
@@ -149,7 +149,7 @@ class Database:
         """A connection in one read transaction: every statement sees the same snapshot where the database can do that.
 
         Raises:
-            StoreError: The database is in memory, and this thread or task is writing to it: it would wait for itself.
+            StoreError: The database is in memory, and this thread or task is writing to it, so it would wait for itself.
         """
         self.refuse_to_wait()
         try:
@@ -170,7 +170,7 @@ class Database:
 
     @contextlib.contextmanager
     def read_only(self) -> Iterator[Connection]:
-        """A connection on which the database itself refuses to write: what a read tool is given."""
+        """A connection on which the database refuses writes, for read tools."""
         self.refuse_to_wait()
         with self.translated(), self.engine.connect() as connection:
             guard = _ReadOnly(connection, self.dialect)
@@ -181,7 +181,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def aread_only(self) -> "AsyncIterator[AsyncConnection]":
-        """As `read_only`, for an asynchronous read tool."""
+        """Asynchronous form of `read_only`, for an asynchronous read tool."""
         engine = await self._asynchronous()
         with self.translated():
             async with engine.connect() as connection:
@@ -193,7 +193,7 @@ class Database:
 
     @contextlib.contextmanager
     def write(self, *, turn: bool = True) -> Iterator[Connection]:
-        """A connection in one write transaction: committed at the end of the block, rolled back when the block raises."""
+        """A connection in one write transaction: committed at the end of the block, rolled back if the block raises."""
         try:
             with self.turn() if turn else _NO_TURN, self.engine.connect() as connection:
                 if self._application is not None:
@@ -247,7 +247,7 @@ class Database:
 
         Args:
             error: What SQLAlchemy or the driver raised.
-            last: The statement that it ran, and its parameters, where the error does not know them.
+            last: The statement and its parameters, if the error does not contain them.
         """
         explained = packets.explain(self.engine, error, last) if self.dialect is Dialect.MYSQL else None
         return explained or translate(error, self.engine.url)
@@ -261,7 +261,7 @@ class Database:
 
     @property
     def vault(self) -> Vault | None:
-        """What encrypts the protected columns, if anything does."""
+        """Encrypts the protected columns; None without encryption."""
         return vault_of(self.engine.dialect)
 
     @property
@@ -286,14 +286,14 @@ class Database:
 
     @property
     def takes_whole_puts(self) -> bool:
-        """Whether the statements that PostgreSQL takes for whole puts are in the words of the driver."""
+        """Whether PostgreSQL's statements for whole puts are in the driver's syntax."""
         return self.dialect is Dialect.POSTGRESQL and self.engine.dialect.driver.startswith("psycopg")
 
     def raw_write(self, *, turn: bool = True) -> CursorBlock:
         """As `write`, on the driver's own cursor: for the few statements that run many times a second.
 
         Args:
-            turn: Whether to take a turn among the writers first; a caller that holds one already says no.
+            turn: Whether to take a turn among the writers first; False for a caller that already has one.
         """
         if self._application is not None:
             return on_engine(self, write=True, turn=turn)
@@ -306,11 +306,11 @@ class Database:
         return OwnTransaction(self, write=False, turn=False)
 
     def raw_autocommit(self) -> CursorBlock:
-        """The driver's own cursor without a transaction around it; one around all of it on an engine of the application's own."""
+        """The driver's own cursor without a transaction; on an application's engine, with one around the whole block."""
         return self.raw_write() if self._application is not None else OwnAutocommit(self)
 
     def raw_query(self) -> CursorBlock:
-        """The driver's own cursor for one query, which is a transaction of its own wherever that costs less."""
+        """The driver's own cursor for one query, as a separate transaction where that costs less."""
         alone = self.dialect is not Dialect.MYSQL and self.keeps_connections
         return self.raw_autocommit() if alone else self.raw_read()
 
@@ -319,22 +319,22 @@ class Database:
         return _NO_TURN if self.write_lock is None else Turn(self.write_lock, self.engine.url)
 
     def refuse_own_turn(self) -> None:
-        """See that this thread or task does not hold the turn already: anyone who waits for another's commit would wait for itself.
+        """Refuse if this thread or task already has the turn: waiting for another task's commit would then deadlock.
 
         Raises:
-            StoreError: It does.
+            StoreError: It has.
         """
         if self.write_lock is not None:
             self.write_lock.refuse_own()
 
     def refuse_to_wait(self) -> None:
-        """Refuse to read in memory while this thread or task writes there: nobody reads beside a writer in memory."""
+        """Refuse to read an in-memory database while this thread or task writes to it, because a writer excludes readers."""
         if self._anchor is not None and self.write_lock is not None:
             self.write_lock.refuse_own(reads=True)
 
     @contextlib.asynccontextmanager
     async def awrite(self) -> "AsyncIterator[AsyncConnection]":
-        """As `write`, for the body of an asynchronous transactional tool, which needs an `AsyncSession`."""
+        """Asynchronous form of `write`, for the body of an asynchronous transactional tool, which needs an `AsyncSession`."""
         engine = await self._asynchronous()
         with self.translated():
             async with self._aturn(), engine.connect() as connection:
@@ -353,18 +353,18 @@ class Database:
         return await self.threads.run(Work.STATEMENTS, work)
 
     def now(self, connection: Connection) -> int:
-        """The database's clock, in microseconds since 1970 UTC: processes disagree about the time, the database does not."""
+        """The database's clock, in microseconds since 1970 UTC, because the clocks of processes differ."""
         return clock.read(connection)
 
     def begin_anew(self) -> None:
-        """Have threads of this process's own, and leave the parent's connections to it."""
+        """Start over in a forked process: with new threads, and without the parent's connections."""
         self.threads.begin_anew()
         self._guard = threading.Lock()
         if self._application is not None and self._application.loop is not None:
             self.engine.dispose(close=False)
 
     def close(self) -> None:
-        """Close what was opened here. An engine that the application passed in stays open."""
+        """Close everything that this object opened. An engine that the application passed in stays open."""
         with self._guard:
             self._async_engines = {}  # their pools hold no connections
         self.threads.close()

@@ -47,7 +47,7 @@ class Encryption:
 
     @classmethod
     def from_environment(cls, text: str | None = None) -> "Encryption | None":
-        """The keys of the environment variable `INTERLOCK_ENCRYPTION_KEYS`, or of a text like it; None where it is not set."""
+        """The keys from the environment variable `INTERLOCK_ENCRYPTION_KEYS`, or from a text in its format; None if it is not set."""
         given = os.environ.get(ENVIRONMENT, "") if text is None else text
         keys: dict[str, bytes] = {}
         for part in given.replace(",", " ").split():
@@ -64,18 +64,18 @@ class Encryption:
         return f"Encryption({', '.join(self._keys)})"
 
     def encrypt(self, data: bytes, place: bytes, owner: str) -> tuple[str, bytes]:
-        """The type and the bytes to store.
+        """Encrypt data; returns the type and the bytes to store.
 
         Args:
-            data: What is to be hidden.
-            place: Where it will stand: only there it can be decrypted.
+            data: The plain bytes.
+            place: The key of the row, without which it cannot be decrypted.
             owner: The thread or instance, which has its own key.
         """
         nonce = os.urandom(_NONCE_BYTES)
         return self.kind, nonce + self._cipher(self.writes_with, owner).encrypt(nonce, data, place)
 
     def decrypt(self, kind: str, data: bytes, place: bytes, owner: str) -> bytes:
-        """What was encrypted for this place.
+        """Decrypt data that was encrypted for this place.
 
         Raises:
             StoreError: It was encrypted with another key or for another place, or was changed.

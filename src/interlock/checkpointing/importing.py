@@ -29,14 +29,14 @@ _THREADS = "SELECT DISTINCT thread_id FROM checkpoints"
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did."""
+    """The result of an import."""
 
     threads: int
-    """How many threads were brought over."""
+    """The number of imported threads."""
     skipped: int
-    """How many were there already, complete."""
+    """The number of threads that were in the target already, complete."""
     checkpoints: int
-    """How many checkpoints were brought over."""
+    """The number of imported checkpoints."""
 
 
 def import_checkpoints(
@@ -51,13 +51,13 @@ def import_checkpoints(
     Args:
         source: Any saver whose `list` works. It is only read. LangGraph's default serializer imports modules and calls what a row names,
             so one that has it is read with the target's rules for classes instead.
-        target: Where the threads go.
+        target: The checkpointer that receives the threads.
         progress: Called after each thread.
-        thread_ids: Only these; otherwise all.
+        thread_ids: The threads; by default all.
 
     Raises:
-        StoreError: What was read back is not what was written, or the target has another thread of that name. The message
-            says which; threads before it are complete.
+        StoreError: The data that was read back differs from the data that was written, or the target has another thread with this ID. The
+            message says which; earlier threads are complete.
     """
     source = strictly(source, target)
     names = sorted(set(map(str, thread_ids)) if thread_ids is not None else _threads_of(source))

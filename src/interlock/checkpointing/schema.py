@@ -40,12 +40,12 @@ class Run:
 
 
 def setup(database: Database, *, groups: Sequence[str] = GROUPS) -> None:
-    """Create the tables, or bring them up to this release.
+    """Create the tables, or upgrade them to this release.
 
-    Safe to call again, which costs one query, and by several processes at once: one does it and the others wait.
+    Safe to call again, which costs one query, and from several processes at once: one upgrades, and the others wait.
 
     Args:
-        database: Where the tables are to be.
+        database: The database for the tables.
         groups: `workflow`, `conversation`, or both, which is the default.
 
     Raises:
@@ -63,10 +63,10 @@ def setup(database: Database, *, groups: Sequence[str] = GROUPS) -> None:
 
 
 def check(database: Database, *, groups: Sequence[str] = GROUPS) -> None:
-    """See that the tables are those of this release.
+    """Check that the tables have this release's version.
 
     Raises:
-        SchemaMismatch: They are older, newer, or not there.
+        SchemaMismatch: They are older or newer, or do not exist.
     """
     found = version(database, groups=groups)
     if found == HEAD:
@@ -84,7 +84,7 @@ def check(database: Database, *, groups: Sequence[str] = GROUPS) -> None:
 
 
 def version(database: Database, *, groups: Sequence[str] = GROUPS) -> str | None:
-    """The version of the tables in a database; None when there are none."""
+    """The version of the tables in a database; None if it has none."""
     with database.read() as connection:
         return _read_version(connection, _version_table(groups))
 

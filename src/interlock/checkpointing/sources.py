@@ -107,9 +107,9 @@ def read(connection: Connection, workflow_id: str, wanted: Mapping[str, int]) ->
     """Some sources of an instance, oldest first.
 
     Args:
-        connection: Where.
+        connection: The connection.
         workflow_id: The instance.
-        wanted: Their ids, each with when it was kept, as `marks` gives them.
+        wanted: Their ids, each with its time, from `marks`.
 
     Raises:
         StoreError: One was encrypted for another row.

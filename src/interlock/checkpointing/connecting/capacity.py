@@ -1,4 +1,4 @@
-"""How much of a server and of its own process one database may take: connections and threads."""
+"""The connections and threads that one database may use."""
 
 from dataclasses import dataclass
 
@@ -35,25 +35,25 @@ class Capacity:
 
     @property
     def kept(self) -> int:
-        """How many idle connections of each kind are kept beside the pool; half of all connections always belong to the pool."""
+        """The number of idle connections of each kind that are kept outside the pool; half of all connections always belong to the pool."""
         return min(32, self.connections // 4)
 
 
 @dataclass(frozen=True)
 class ServerLimit:
-    """What a server allows, and what of it is taken."""
+    """The connections of a server: its limit and those in use."""
 
     allowed: int
-    """The connections that it allows to ordinary users."""
+    """The number of connections that ordinary users may open."""
     taken: int
-    """Those that are open now."""
+    """The number of connections that are open now."""
 
 
 def server_limit(connection: Connection) -> ServerLimit | None:
-    """What the server of a connection allows; None where there is no such limit (SQLite), or where it does not say.
+    """The limit of a connection's server; None if it has none (SQLite) or does not report it.
 
     Args:
-        connection: Any connection to it.
+        connection: Any connection to the server.
     """
     match connection.dialect.name:
         case "postgresql":

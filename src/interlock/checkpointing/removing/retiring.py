@@ -31,7 +31,7 @@ from . import rows
 from .policy import Retirement, RetirementReport
 
 Export = Callable[[Instance, Sequence[str]], None]
-"""Keeps the trail of an instance, as the lines of JSON that `WorkflowStore.export_audit` gives, and returns when it is kept permanently."""
+"""Stores the trail of an instance, as the lines of JSON from `WorkflowStore.export_audit`, and returns once it is stored permanently."""
 _PAGE = 200
 _SHOWN = 100
 
@@ -66,8 +66,8 @@ def retire_instances(
         export: Keeps each trail before it is deleted; called again for an instance if this is stopped after it.
         signer: Signs the last line of each export, which has the number of records.
         limit: So many go at most.
-        dry_run: Only say what would go; nothing is exported.
-        progress: Told of each instance that was old enough: how many there were so far, of how many, and its id.
+        dry_run: Only report what would be deleted; nothing is exported.
+        progress: Called for each instance that is old enough, with its number, the number of all of them, and its id.
     """
     kept: Counter[str] = Counter()
     broken: list[str] = []

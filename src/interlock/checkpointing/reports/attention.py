@@ -89,7 +89,7 @@ class _Over:
     limit: int
 
     def of(self, table: sa.Table, *, workflow: str | None = "workflow") -> list[sa.ColumnElement[bool]]:
-        """The conditions on a table; `workflow` is its column that names one, None where it has none."""
+        """The conditions on a table; `workflow` is its column with the workflow's name, None if it has none."""
         conditions = _of(table.c.tenant, self.tenant)
         instance: list[sa.ColumnElement[bool]] = _of(instances.c.served, self.person)
         if workflow is not None:

@@ -25,7 +25,7 @@ WaitsFor = Literal["resolution", "approval", "event"]
 WAITS_FOR: tuple[WaitsFor, ...] = ("resolution", "approval", "event")
 LARGEST = 1000
 FEW, MANY = 50, 1000
-"""Where no more are held, these are what is read: `FEW` at once, `MANY` of a part of the instances, and after a look that found too few."""
+"""The number of rows that are read at once: `FEW` at first, `MANY` after a read that found too few, and of parts of the instances."""
 SLACK = 3_600_000_000
 """The tolerance in microseconds for a holding row that seems older than its instance, after a clock was set back."""
 
@@ -46,16 +46,16 @@ _NEWEST_FIRST = (instances.c.created_at.desc(), instances.c.workflow_id.desc())
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which instances are looked for; None is any."""
+    """Filters for instances; None matches any."""
 
     tenant: str | None = None
     workflow_id: str | None = None
     workflow: str | None = None
     state: str | None = None
     served: str | None = None
-    """The id of the person whom they serve."""
+    """The id of the person served."""
     waiting: WaitsFor | None = None
-    """What they wait for."""
+    """The cause of their wait."""
     thread_id: str | None = None
     changed_before: int | None = None
     """Not changed since, in microseconds since 1970 UTC: those that do not move."""
@@ -74,7 +74,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class InstancePage:
-    """Some of the instances that were looked for, the newest first."""
+    """A page of the matching instances, the newest first."""
 
     instances: tuple[Listed, ...]
     next: str | None
@@ -88,11 +88,11 @@ def page(
 
     Args:
         connection: A transaction.
-        wanted: Which ones.
+        wanted: The filters.
         limit: The largest number of rows on the page, from 1 to 1000.
         after: The `next` of the previous page.
-        look_at: Through how many instances of the tenant to look at most. Where that many hold fewer than `limit` that are wanted, the page
-            is short, or empty, and its `next` continues from there.
+        look_at: The maximum number of the tenant's instances to scan. If fewer than `limit` of them match, the page is short or empty, and its
+            `next` continues after them.
 
     Raises:
         InputError: `after` is not the `next` of a page, or the limit is out of bounds.
@@ -144,11 +144,11 @@ def _page(
 
 
 def _held(connection: Connection, wanted: Wanted, most: int, *, since: int | None = None) -> list[str] | None:
-    """The instances that wait for what is wanted; None where more than so many do, or where somebody's own are looked through anyway.
+    """The ids of the instances that wait for the wanted cause; None if there are more than `most`, or if one person's instances are scanned anyway.
 
     Args:
         connection: A transaction.
-        wanted: What they wait for, and whose they are.
+        wanted: The filters.
         most: How many.
         since: Only those that have waited since then or less; None for all.
     """

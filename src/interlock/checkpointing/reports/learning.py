@@ -44,9 +44,9 @@ def outcomes(connection: Connection, over: Over, *, by: Sequence[str] = BY) -> l
 
     Args:
         connection: In a read transaction.
-        over: What is checked.
-        by: Some of `tool`, `state`, `approver` and `origin`. With `approver`, what several people decided on counts for each of them;
-            with `origin`, what was asked for arguments of several origins counts for each, and what was asked for none of them for None.
+        over: The filters.
+        by: Some of `tool`, `state`, `approver` and `origin`. With `approver`, a proposal that several people decided counts for each of them;
+            with `origin`, a proposal with arguments of several origins counts for each, and one without an origin for None.
     """
     kept = None
     if over.workflow is not None and _may_be_kept(over, by):
@@ -103,13 +103,13 @@ def examples(
     """Some of the proposals that were edited, rejected or answered, each with its last decision, in the order of their requests.
 
     Args:
-        connection: In a read transaction, of which the next ones may be others: where a request is in the order never changes.
-        over: What is checked.
-        after: Where the ones before ended.
-        look_at: Through how many requests to look.
+        connection: In a read transaction. Later pages may use another one, because the order of requests never changes.
+        over: The filters.
+        after: The position that the previous call returned.
+        look_at: The maximum number of requests to scan.
 
     Returns:
-        Those of them that are examples, which may be none, and where they ended; None when there are no more.
+        The matching ones, possibly none, and the position after them; None at the end.
     """
     places = connection.execute(_next_places(over, after, look_at)).all()
     if not places:

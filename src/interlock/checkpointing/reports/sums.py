@@ -51,8 +51,8 @@ class Sums:
         """Add the decisions of some requests, in their order.
 
         Args:
-            found: Of requests up to `up_to`, of which those that are not settled by then count as requested.
-            since: Up to when requests were taken in before.
+            found: Decisions of requests up to `up_to`. Requests that were not settled by then count as requested.
+            since: The previous value of `up_to`.
         """
         for _, some in groupby(found, key=lambda one: one.approval["approval_id"]):
             decided = [*some]

@@ -3,7 +3,7 @@
 Open `workflow.py` first; `docs/schema.md` explains the columns.
 """
 
-# The metadata is whole as soon as one of its tables is there: what goes through all tables finds all of them, whatever else was imported.
+# Importing any table imports them all, so that code that iterates over the metadata always finds every table.
 from . import (
     budgets,
     cancellations,

@@ -67,13 +67,13 @@ instances = sa.Table(
     sa.Column("audit_head", ident(80), nullable=False, comment="hash of the last audit record"),
     sa.Column("created_at", instant(), nullable=False),
     sa.Column("updated_at", instant(), nullable=False),
-    # Nothing that a command changes is indexed: it would cost every one of them, and keep PostgreSQL from updating rows in place.
+    # No column that a command changes is indexed: that would slow every command, and prevent PostgreSQL's in-place (HOT) updates.
     sa.Index("ix_workflow_instances_listing", "tenant", "workflow"),
-    # When an instance began never changes, so this costs its beginning alone.
+    # The start of an instance never changes, so only starting one updates this index.
     sa.Index("ix_workflow_instances_newest", "tenant", "created_at", "workflow_id"),
     sa.Index("ix_workflow_instances_served", "tenant", "served", "created_at", "workflow_id"),
     sa.Index("ix_workflow_instances_oldest", "created_at", "workflow_id"),
-    # Without those that have no thread: SQLite would take them for many instances of one thread, and not use it.
+    # Without instances that have no thread: SQLite would count them as many instances of one thread, and not use the index.
     sa.Index("ix_workflow_instances_thread", "thread_id", **only_where("thread_id IS NOT NULL")),
     sa.Index("ix_workflow_instances_trace", "trace_id"),
     info={"place": ("workflow_id",), "protected": ("data", "last_result")},
@@ -254,7 +254,7 @@ audit = sa.Table(
     metadata,
     sa.Column("workflow_id", ident(64), primary_key=True),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
-    # Unique by how it is made, and looked for in the trail of its instance: an index would cost every command a page.
+    # Unique by construction, and only queried within an instance's trail: an index would cost every command a page.
     sa.Column("audit_ref", ident(64), nullable=False),
     sa.Column("tenant", ident(), nullable=False),
     sa.Column("kind", ident(32), nullable=False),
@@ -380,8 +380,8 @@ waits = sa.Table(
     sa.Column("due_at", instant(), nullable=True),
     sa.Column("ended_at", instant(), nullable=True, comment="NULL while it is open"),
     sa.Index("ix_workflow_waits_instance", "workflow_id", "status"),
-    # Those that are open: what is due, what is overdue of a tenant, what waits within it. Not `WHERE status = 'open'`: PostgreSQL would not
-    # look for the status in the index then, and so not for what stands behind it.
+    # Indexes of open waits: due ones, a tenant's overdue ones, all of a tenant. Not `WHERE status = 'open'`: PostgreSQL would then
+    # not search the index by status, and so not by the columns after it.
     sa.Index("ix_workflow_waits_due", "workflow", "status", "due_at", **only_where("ended_at IS NULL")),
     sa.Index("ix_workflow_waits_overdue", "tenant", "status", "due_at", **only_where("ended_at IS NULL")),
     sa.Index("ix_workflow_waits_open", "tenant", "status", "opened_at", **only_where("ended_at IS NULL")),
@@ -416,7 +416,7 @@ wait_items = sa.Table(
 )
 
 PROTECTED = (instances, ledger, approvals, decisions, audit, outbox, inbox, feedback, sources, cancellations, outcomes)
-"""The tables with columns that are encrypted where there are keys."""
+"""The tables with columns that are encrypted if there are keys."""
 
 __all__ = [
     "PROTECTED", "approvals", "audit", "budgets", "cancellations", "counted", "counters", "decisions", "definitions", "feedback", "inbox", "instances", "ledger",

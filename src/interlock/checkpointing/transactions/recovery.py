@@ -36,14 +36,14 @@ _LONGEST = 255
 
 @dataclass(frozen=True)
 class Standing:
-    """How the database stands.
+    """Whether the database is held.
 
     Attributes:
-        held_since: Since when nothing is run or published, in microseconds since 1970 UTC; None where work continues.
-        reason: Why it is held, or was last.
-        resumed_at: When somebody last said that work may continue.
-        resumed_by: Who.
-        any_timeline: Whether a new timeline of PostgreSQL's alone does not hold it.
+        held_since: The time since when nothing is run or published, in microseconds since 1970 UTC; None if it is not held.
+        reason: The reason of the current or the last hold.
+        resumed_at: The time of the last release.
+        resumed_by: The operator who released it.
+        any_timeline: Whether the database is not held if only its PostgreSQL timeline is new.
     """
 
     held_since: int | None
@@ -55,12 +55,12 @@ class Standing:
 
 @dataclass(frozen=True)
 class Left:
-    """What a restored database would continue with.
+    """The work that a restored database would continue.
 
     Attributes:
-        events: In the outbox, to be published.
-        unsettled: Effects outside that were in progress, or whose outcome is not known.
-        approvals: Requests that nobody has decided yet.
+        events: Unpublished events in the outbox.
+        unsettled: Outside effects that were in progress, or whose outcome is unknown.
+        approvals: Undecided requests.
         waits: Open waits, for events or deadlines.
     """
 
@@ -74,9 +74,9 @@ class Recovery:
     """Holds a database after a restored backup, and releases it.
 
     Args:
-        database: Which.
-        incarnation: What the application calls this life of the database; `INTERLOCK_INCARNATION` if not given.
-        now: Seconds of a clock of this process, which says how old a look is.
+        database: The database.
+        incarnation: The application's name for this incarnation of the database; by default `INTERLOCK_INCARNATION`.
+        now: A monotonic clock in seconds, which limits how long the result of a check is reused.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Recovery:
         self._looked_at = began
 
     def standing(self) -> Standing:
-        """How the database stands, compared now with what stands outside it; it is held where that differs."""
+        """Compare the database with the facts outside it now, and hold it if they differ."""
         found, incarnation = _identity(self._database), self._named()
         with self._database.read() as connection:
             row = _row(connection)
@@ -130,25 +130,25 @@ class Recovery:
         return _standing(row)
 
     def mark_restored(self, reason: str = "a backup was restored") -> Standing:
-        """Hold the database: say after a restore, before anything else is started, that it is one.
+        """Hold the database. Call this after a restore, before anything else is started.
 
         Args:
-            reason: What is said of it wherever work is refused.
+            reason: Quoted wherever work is refused.
 
         Raises:
-            InputError: The reason is none that can be recorded.
+            InputError: The reason cannot be recorded.
         """
         reason = checked_reason(reason, "The reason for holding a database", otherwise="Nothing was changed.")
         self.standing()
         return self._hold(reason)
 
     def resume(self, *, by: str, any_timeline: bool | None = None) -> Standing:
-        """Say that work may continue. What the server is now, and what the application calls it, counts from here on.
+        """Release the database. Later checks compare with the current identity of the server and the current incarnation.
 
         Args:
-            by: Who says so; recorded.
-            any_timeline: From now on, whether a new timeline of PostgreSQL's alone does not hold the database. Say so only where a
-                standby that takes over has every commit (synchronous replication). It stays as it is if not given.
+            by: The operator, for the record.
+            any_timeline: Whether the database is not held from now on if only its PostgreSQL timeline is new. Set it only if a standby that
+                takes over has every commit (synchronous replication). By default it does not change.
         """
         if not 0 < len(by.strip()) <= _LONGEST:
             raise InputError("The release does not name the person who gives it. Nothing was changed.")
@@ -166,7 +166,7 @@ class Recovery:
         return _standing(row)
 
     def left(self) -> Left:
-        """Count what would continue."""
+        """Count the work that would continue."""
         counted = {
             "events": (outbox, outbox.c.status == "pending"),
             "unsettled": (ledger, ledger.c.status.in_(["started", "unknown"])),
@@ -203,7 +203,7 @@ def _difference(
     *,
     any_timeline: bool,
 ) -> str | None:
-    """What says that this is not the database that work last continued with; None where nothing does."""
+    """The reason to believe that this is not the database on which work last continued; None if there is none."""
 
     def differs(part: str) -> bool:
         return part in known and part in found and known[part] != found[part]
@@ -223,7 +223,7 @@ def _difference(
 
 
 def _identity(database: Database) -> dict[str, str]:
-    """What the server says that a restored backup would not say: on PostgreSQL which cluster, timeline and table it is."""
+    """The facts of the server that differ after a restore: on PostgreSQL the cluster, the timeline and the table's id."""
     if database.dialect is not Dialect.POSTGRESQL:
         return {}
     name = ".".join(f'"{part}"' for part in (database.schema, recovery.name) if part)
@@ -233,7 +233,7 @@ def _identity(database: Database) -> dict[str, str]:
                 row = connection.execute(sa.text(parts), {"name": name}).mappings().one()
         except StoreUnavailable:
             raise
-        except StoreError:  # a hosted server may keep its control data to itself
+        except StoreError:  # a hosted server may not permit reading its control data
             continue
         return {part: str(value) for part, value in row.items() if value is not None}
     return {}

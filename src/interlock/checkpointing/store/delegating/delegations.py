@@ -55,7 +55,7 @@ def insert(connection: Connection, delegation: Delegation) -> None:
 
 
 def end(connection: Connection, delegation_id: str, *, tenant: str, person: str, now: int) -> bool:
-    """End a delegation of a person before its time; False where they have none of this id that is not over."""
+    """End a person's delegation before its time; False if the person has no open delegation with this id."""
     if not isinstance(delegation_id, str) or not (delegation_id.isascii() and delegation_id.isprintable()):
         return False  # databases refuse some texts with errors of their own
     statement = (
@@ -86,7 +86,7 @@ def of_people(connection: Connection, tenant: str, people: Collection[str], now:
 
 
 def of_delegate(connection: Connection, tenant: str, delegate: str, now: int) -> frozenset[str]:
-    """The people for whom somebody decides now, by the delegations that those made."""
+    """The people for whom a delegate decides now, by their own delegations."""
     columns = delegations.c
     statement = sa.select(columns.person).where(
         columns.tenant == tenant,

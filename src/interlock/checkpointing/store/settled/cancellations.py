@@ -18,50 +18,50 @@ from .stops import Kind
 
 
 class CancelStatus(StrEnum):
-    """Where a cancellation stands."""
+    """The status of a cancellation."""
 
     DUE = "due"
     """Nobody cancelled the instance; it has a deadline."""
     OPEN = "open"
-    """What was carried out is being undone."""
+    """Executed calls are being undone."""
     DONE = "done"
 
 
 class Became(StrEnum):
-    """What became of a call that a cancel is to undo."""
+    """The outcome of a call that a cancel has to undo."""
 
     TO_UNDO = "to_undo"
     UNDONE = "undone"
     NOTHING = "nothing"
-    """There is nothing to undo: it says so, did not happen after all, or was undone before."""
+    """There is nothing to undo: the tool declares so, the call did not happen, or it was undone before."""
     LEFT = "left"
-    """A person has to see to it."""
+    """A person has to take care of it."""
 
 
 @dataclass
 class CallToUndo:
-    """One call that was carried out, or may have been, on an instance that is cancelled."""
+    """An executed call, or one of unknown outcome, of a cancelled instance."""
 
     key: str
-    """The idempotency key that it was made under."""
+    """Its idempotency key."""
     tool: str
     state: str
-    """The state that it was carried out in."""
+    """The state in which it was executed."""
     target: str
-    """The state that it led to."""
+    """The state to which it led."""
     became: Became = Became.TO_UNDO
     by: str | None = None
     """The tool that undoes it."""
     arguments: JsonObject | None = None
-    """What that is called with, once it is known: it stays the same however often it is tried."""
+    """The arguments of the undoing call; once determined, they are the same at every attempt."""
     why: str | None = None
-    """Why a person has to see to it, why there is nothing to do, or why it was denied for now."""
+    """Why a person has to take care of it, why there is nothing to undo, or why it was denied for now."""
     audit_ref: str | None = None
-    """The record of its undoing."""
+    """The audit record of the undo."""
     denials: int = 0
     """How often the undo was denied for now."""
     again_at: int | None = None
-    """When it is tried again then."""
+    """The time of the next attempt after a denial."""
 
 
 @dataclass
@@ -130,13 +130,13 @@ def write(connection: Connection, row: CancellationRow, *, is_new: bool) -> None
 
 
 def forget(connection: Connection, workflow_id: str) -> None:
-    """Delete the deadline of an instance that has come to its end."""
+    """Delete the cancel deadline of a finished instance."""
     of_it = sa.and_(cancellations.c.workflow_id == workflow_id, cancellations.c.status == CancelStatus.DUE.value)
     connection.execute(sa.delete(cancellations).where(of_it))
 
 
 def to_take_up(connection: Connection, *, workflow: str, now: int, limit: int) -> list[tuple[str, str]]:
-    """Instances whose cancel is in progress, or due: each twice, as the id of what is taken up and of its instance."""
+    """Instances whose cancel is in progress or due, each as a pair of ids, as for other stops: its own id twice."""
     found: list[tuple[str, str]] = []
     for which in (
         sa.and_(cancellations.c.status == _literal(CancelStatus.OPEN)),

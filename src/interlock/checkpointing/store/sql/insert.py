@@ -1,4 +1,4 @@
-"""Inserting a row unless one of its key is there: the one statement that every dialect spells differently."""
+"""Inserts a row unless its key exists, which every dialect writes differently."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +11,10 @@ from ...statements import Prepared
 
 
 class InsertNew:
-    """An insert of whole rows that leaves a row alone whose key is there; compiled once.
+    """An insert of whole rows that keeps an existing row with the same key; compiled once.
 
     Args:
-        table: Whose rows.
+        table: The table.
     """
 
     def __init__(self, table: sa.Table) -> None:
@@ -31,7 +31,7 @@ class InsertNew:
         """
         if connection.dialect.name in {"sqlite", "postgresql"}:
             return self._insert.execute(connection, values) == 1
-        # MySQL's IGNORE would also shorten what is too long.
+        # MySQL's IGNORE would also truncate values that are too long.
         try:
             with connection.begin_nested():
                 self._plain.execute(connection, values)
@@ -41,7 +41,7 @@ class InsertNew:
 
 
 def insert_or_ignore(connection: Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:
-    """Insert a row, or leave the one that has its key as it is.
+    """Insert a row, or keep the existing one with the same key.
 
     Returns:
         Whether it was inserted.
@@ -53,8 +53,8 @@ def insert_or_ignore(connection: Connection, table: sa.Table, values: Mapping[st
         case "postgresql":
             statement = postgresql.insert(table).on_conflict_do_nothing()
         case _:
-            # MySQL counts a row that is "updated" to what it was like an inserted one, so its upsert cannot distinguishes them.
-            # IGNORE would also shorten what is too long: callers check lengths first.
+            # MySQL counts an unchanged "updated" row like an inserted one, so its upsert cannot distinguish them.
+            # IGNORE would also truncate values that are too long: callers check lengths first.
             statement = mysql.insert(table).prefix_with("IGNORE")
     # Inline and preserved: SQLAlchemy otherwise asks PostgreSQL for the new key instead of counting rows.
     statement = statement.values(dict(values)).inline().execution_options(preserve_rowcount=True)

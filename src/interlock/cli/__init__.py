@@ -61,7 +61,7 @@ _PANELS = {
     "Look": ("case", "instances", "audit", "audit-heads", "stats", "trace", "traces", "doctor"),
     "Act": ("approvals", "resolve", "cancel", "budgets", "resume", "tick", "feedback"),
 }
-"""Which commands stand together in the help; the others follow after them."""
+"""The groups of commands in the help; the other commands follow after them."""
 _EPILOG = (
     "Exit codes: 0 done; 1 the answer is no (refused, denied, does not verify); 2 wrong usage, or an error whose message says what to do; "
     "3 a temporary error, so try again; 130 interrupted."

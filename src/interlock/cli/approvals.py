@@ -349,7 +349,7 @@ def _object(text: str) -> JsonObject:
 
 
 def _shown(graph: WorkflowGraph, approval_id: str, by: Principal) -> JsonObject:
-    """The arguments that an edit changes; none where the approval is not there for them, which the decision then says."""
+    """The arguments that an edit changes; empty if the approval does not exist for this person, which the decision reports."""
     try:
         request = graph.engine.store.approval(approval_id)
     except InputError:

@@ -1,4 +1,4 @@
-"""`interlock case` and `interlock resume`: where one instance stands, and letting it continue."""
+"""`interlock case` and `interlock resume`: explains the state of one instance, and resumes it."""
 
 import shlex
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""`interlock check` and `interlock access`: what is proved of a workflow, what is suspicious in it, and who can do what."""
+"""`interlock check` and `interlock access`: proves claims, reports suspicious definitions, and lists who can do what."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing

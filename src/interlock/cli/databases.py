@@ -1,5 +1,5 @@
-"""`interlock db`: the tables made or brought up to this release, how much they hold, threads brought over from LangGraph's savers, what is
-too old deleted, and what is encrypted with an older key encrypted again.
+"""`interlock db`: creates and upgrades the tables, reports their size, imports threads from LangGraph's savers, deletes old data, and
+encrypts data of an older key again.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""`interlock tick`: what is overdue, settled once or in a loop, by as many processes as one likes."""
+"""`interlock tick`: processes overdue work once or in a loop, by any number of processes."""
 
 import threading
 from typing import Annotated

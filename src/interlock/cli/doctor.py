@@ -1,4 +1,4 @@
-"""`interlock doctor`: whether what a workflow needs around it is there, and what to fix."""
+"""`interlock doctor`: checks the environment of a workflow, and says what to fix."""
 
 import contextlib
 import importlib.util
@@ -227,7 +227,7 @@ def _database_told(db: str) -> Finding:
 
 
 def _connections(db: str) -> Iterator[Finding]:
-    """How many connections a process takes, beside what the server has left; nothing where the server cannot be asked."""
+    """The connections that a process uses, and those that the server has left; nothing if the server does not report them."""
     with contextlib.suppress(InterlockError), closing(open_store(db)) as store:
         with store.database.read() as connection:
             limit = server_limit(connection)

@@ -1,4 +1,4 @@
-"""`interlock events`: what is in the outbox and the inbox, the path of a trace, and what to do about what got stuck."""
+"""`interlock events`: lists the outbox and the inbox, shows the path of a trace, and retries stuck events."""
 
 from contextlib import closing
 from enum import StrEnum

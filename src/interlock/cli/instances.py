@@ -229,7 +229,7 @@ def _tell(count: int, broken: list[Broken], about: JsonObject, *, as_json: bool)
 
 
 def print_verdict(count: int, broken: list[Broken]) -> None:
-    """Print whether a trail is intact, and if not, where it is broken."""
+    """Print whether a trail is intact, and if not, its defects."""
     out = console()
     if not broken:
         out.print(Text(f"✓ The {count} records verify: none was changed, removed or moved.", style="green"))

@@ -1,4 +1,4 @@
-"""`interlock db restored` and `interlock db resume`: hold a database after a restored backup, and say that work may continue."""
+"""`interlock db restored` and `interlock db resume`: hold a database after a restored backup, and release it."""
 
 from contextlib import closing
 from typing import Annotated

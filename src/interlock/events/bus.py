@@ -51,7 +51,7 @@ class Message:
 
 
 Handler = Callable[[Message], Awaitable[Any] | Any]
-"""Given each message. When it returns, the message is done with; when it raises, the message comes again."""
+"""Called with each message. If it returns, the message is acknowledged; if it raises, the message is redelivered."""
 
 
 class Bus(Protocol):

@@ -21,7 +21,7 @@ _SAYS_NOTHING = frozenset({"title", "description", "default", "examples", "$comm
 
 
 def event_schema(event: type[Event]) -> Schema:
-    """The JSON Schema of an event as it is on the wire: its own fields beside those of the envelope."""
+    """The JSON Schema of an event in its wire form: its own fields and those of the envelope."""
     own = tidy(closed(event).model_json_schema(mode="serialization", by_alias=True))
     keys = set(wire_keys(event).values())
     text: Schema = {"type": "string", "minLength": 1}

@@ -30,7 +30,7 @@ class Desk(Protocol):
         """The approval as an approver is shown it."""
 
     def decide(self, approval_id: str, decision: Mapping[str, Any], *, by: Principal) -> Any:
-        """Take a decision; gives the approval after it."""
+        """Decide; returns the approval after the decision."""
 
     def why_not_decide(
         self, approval_id: str, *, by: Principal, kind: Literal["approve", "reject"] = "approve"

@@ -90,7 +90,7 @@ class Standing(Lights):
         return (*(() if self.waits_for is None else (f"Waits for {self.waits_for}.",)), *self.told)
 
     def of_edge(self, state: DrawnState, edge: DrawnEdge) -> Light:
-        """Lit where it may be called now; in the current state with the reason where it may not."""
+        """Highlighted if it may be called now; otherwise, in the current state, with the reason."""
         is_here = state.name == self.state
         if is_here and edge.tool in self.allowed:
             is_taken = self.taken.get(edge.tool, edge.target) == edge.target
@@ -125,7 +125,7 @@ class RouteStep:
 
 @dataclass(frozen=True)
 class Route(Lights):
-    """A path through a workflow, lit, with the number of each step beside it.
+    """A highlighted path through a workflow, with the number of each step.
 
     Attributes:
         heading: What the path shows, in words.

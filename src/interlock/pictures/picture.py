@@ -1,4 +1,4 @@
-"""A workflow, or one instance of it, as something to look at: in a notebook a picture, elsewhere a few lines of text."""
+"""Shows a workflow or one of its instances: as a picture in a notebook, elsewhere as a few lines of text."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,9 @@ from .themes import Theme
 
 @dataclass(frozen=True)
 class Picture:
-    """What a notebook shows: an SVG picture, and text where there are no pictures.
+    """The output for a notebook: an SVG picture, and text for environments without pictures.
 
-    Nothing else is offered to the notebook: some would show Mermaid's source or JSON in place of the picture.
+    No other format is offered, because some notebooks would show Mermaid's source or JSON instead of the picture.
     """
 
     drawing: Drawing
@@ -101,13 +101,13 @@ def picture_of(definition: Definition) -> Picture:
 def picture_of_instance(
     engine: Engine, instance: Instance, records: list[AuditRecord], principal: Principal
 ) -> Picture:
-    """The picture of an instance: its state lit, what may be called now bright, and why the rest may not.
+    """The picture of an instance: its state and the tools that may be called now are highlighted, with reasons for the others.
 
     Args:
         engine: The workflow.
         instance: Its row.
-        records: Its audit trail, which says where it was before.
-        principal: For whom: another one may be allowed something else.
+        records: Its audit trail, from which its earlier states are known.
+        principal: The principal for whom the tools are judged.
     """
     view = engine.view(instance, principal)
     allowed = frozenset(engine.offered(view))

@@ -34,7 +34,7 @@ class DrawnEdge:
     moves: bool
     """False for a read that stays: it makes no transition."""
     guard: str | None
-    """The name of the guard, or "guarded" where it has none to show."""
+    """The name of the guard, or "guarded" if it has no name."""
     is_checked: bool
     """Whether arguments and system of record are checked as well."""
     approval: str | None
@@ -44,7 +44,7 @@ class DrawnEdge:
 
     @property
     def condition(self) -> str | None:
-        """When it is taken, in words: `if is_large`, `otherwise`."""
+        """Its condition in words: `if is_large`, `otherwise`."""
         if self.guard is None:
             return "otherwise" if self.is_otherwise else None
         holds = self.guard if self.guard == "guarded" else f"if {self.guard}"  # a guard without a name
@@ -89,7 +89,7 @@ class DrawnEnd:
 
 @dataclass(frozen=True)
 class DrawnState:
-    """A state, with the edges out of it and what ends it otherwise: where it waits what ends the wait, and a cancel."""
+    """A state, with its outgoing edges and its other ends: of its wait, and a cancel."""
 
     name: str
     kind: str
@@ -112,7 +112,7 @@ class DrawnState:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A workflow as it is drawn."""
+    """The content of a workflow's picture."""
 
     workflow: str
     version: int

@@ -18,7 +18,7 @@ def assert_claims(workflow: Workflow, *claims: Claim, bound: int = BOUND) -> Non
 
     Args:
         workflow: The workflow. It does not have to compile.
-        claims: What to prove; the workflow's own claims where none is given.
+        claims: The claims to prove; by default the workflow's own.
         bound: How many situations a search may visit.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A chat model that says what a script says."""
+"""A chat model whose answers are scripted."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def _state(state: State, answers: Answers, model: type[BaseModel]) -> State:
     if state.wait is not None:
         return replace(state, wait=_wait(state.wait, answers, model))
 
-    def decide(view: Any) -> Any:  # noqa: ARG001 -- what is proposed does not depend on how things stand
+    def decide(view: Any) -> Any:  # noqa: ARG001 -- the proposal does not depend on the state
         tool, answers.proposed = answers.proposed, None
         return None if tool is None else (tool.name, {})
 
@@ -155,7 +155,7 @@ def _state(state: State, answers: Answers, model: type[BaseModel]) -> State:
 
 
 def _wait(rule: WaitRule, answers: Answers, model: type[BaseModel]) -> WaitRule:
-    def apply(data: Any, event: Any) -> None:  # noqa: ARG001 -- the path says what the event changes
+    def apply(data: Any, event: Any) -> None:  # noqa: ARG001 -- the path determines the event's changes
         _change(model, data, answers.sets)
 
     return WaitRule(

@@ -47,7 +47,7 @@ class Facts:
     at: dt.datetime = field(default_factory=lambda: Clock().now)
     """The value of `view.now`."""
     calls: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    """The calls that were carried out, by the tool's canonical name: each with its arguments."""
+    """The executed calls, by the tool's canonical name, each with its arguments."""
 
     def now(self) -> int:
         """Microseconds since 1970 UTC."""

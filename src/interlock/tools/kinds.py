@@ -1,4 +1,4 @@
-"""Closed sets of words: what a tool is (its kind), where its effect lands, and how far something awaited has come."""
+"""The enumerations of tools and waits: kinds, effects, and statuses."""
 
 from enum import StrEnum
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What a person does to an instance from the command line, beside deciding: cancelling it, and raising its budgets.
+"""Commands that act on an instance without a decision: cancelling it, and raising its budgets.
 
 Open `cancelling.py` first. Not here: approvals, attempts of unknown outcome, and what a tick continues.
 """

@@ -1,4 +1,4 @@
-"""`interlock budgets`: how the budgets of an instance stand, and raising one."""
+"""`interlock budgets`: shows the budgets of an instance, and raises one."""
 
 from typing import Annotated
 

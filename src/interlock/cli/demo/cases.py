@@ -38,7 +38,7 @@ class Case:
     key: str
     title: str
     note: str
-    """What to look at."""
+    """A hint for the person who watches."""
     customer: str
     customer_id: str
     turns: tuple[Turn, ...]

@@ -38,7 +38,7 @@ class Desk:
         return f"demo-{self.run}-{case.key}"
 
     def finish(self) -> None:
-        """Say that every case of this run is over."""
+        """Record that every case of this run is finished."""
         with self.graph.engine.store.write() as connection:
             connection.execute(sa.update(_runs).where(_runs.c.number == self.run).values(finished=1))
 
@@ -48,8 +48,8 @@ def open_desk(url: str, *, fresh: bool) -> Iterator[Desk]:
     """Open the desk on a database, and find the run to continue with.
 
     Args:
-        url: The database; a SQLite file that is not there is made.
-        fresh: Begin a new run even when the last one is not over.
+        url: The database; a missing SQLite file is created.
+        fresh: Start a new run even if the last one is not finished.
 
     Raises:
         InputError: The database holds a shop that is not the demo's.

@@ -24,7 +24,7 @@ class Teller(Protocol):
     """Reports what happens: on the screen, or as JSON lines."""
 
     def case(self, number: int, total: int, case: Case) -> None:
-        """A case is taken up."""
+        """A case begins."""
 
     def resumed(self, instance: Instance) -> None:
         """It continues where an earlier process stopped."""
@@ -51,10 +51,10 @@ class Teller(Protocol):
         """A read, a transition, or a denial."""
 
     def trail(self, case: Case, instance: Instance, records: list[AuditRecord], broken: list[Broken]) -> None:
-        """The audit trail of a case that is over, and where it does not verify."""
+        """The audit trail of a finished case, and its defects."""
 
     def end(self, desk: Desk) -> None:
-        """Every case is over."""
+        """Every case is finished."""
 
 
 class Person(Protocol):
@@ -72,10 +72,10 @@ class Play:
     case: Case
     teller: Teller
     person: Person | None
-    """Who answers; None where somebody else does, elsewhere: the case is then played until something is asked."""
+    """Answers requests; None if somebody answers elsewhere, and then the case is played until the first request."""
 
     def run(self) -> None:
-        """Play the case to its end, from wherever it stands."""
+        """Play the case from its current state to its end."""
         state = self._state()
         if state.values.get("workflow_id"):
             self.teller.resumed(self.desk.graph.instances.get(self.config))

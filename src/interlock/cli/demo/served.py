@@ -30,7 +30,7 @@ class Demo:
 
 @contextmanager
 def open_demo(url: str) -> Iterator[Demo]:
-    """Open the demo's desk with its cases begun; those that were begun before continue where they are.
+    """Open the demo's desk and start its cases; cases that were started before continue in their state.
 
     Raises:
         InputError: The database holds a shop that is not the demo's.

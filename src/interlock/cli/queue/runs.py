@@ -1,4 +1,4 @@
-"""`interlock runs`: the runs in the queue, and what a person does about one that needs them.
+"""`interlock runs`: lists the runs in the queue, and acts on those that need a person.
 
 The command line knows nobody but its operator, who may see and change the whole database anyway.
 """

@@ -1,4 +1,4 @@
-"""Asking the person at the terminal about one call: exactly what would run, and what it would change."""
+"""Asks the person at the terminal about one call, and shows exactly what would run and what it would change."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -5,11 +5,11 @@ from ...tools.errors import ContractError, InputError
 
 
 def seconds_of(option: str, text: str) -> float:
-    """The seconds that an option's duration stands for.
+    """Parse an option's duration to seconds.
 
     Args:
         option: The option, for the message.
-        text: What it was given.
+        text: Its value.
 
     Raises:
         InputError: It is no duration.

@@ -18,10 +18,10 @@ from .output import console, print_json
 
 
 def write_export(store: WorkflowStore, workflow_id: str, file: Path, *, signer: HeadSigner | None = None) -> None:
-    """Write a trail as JSON Lines to a file that is not there yet, or to standard output for `-`.
+    """Write a trail as JSON Lines to a new file, or to standard output for `-`.
 
     Raises:
-        InputError: The file is there, or cannot be written.
+        InputError: The file exists, or cannot be written.
     """
     lines = [json_line(one) for one in store.export_audit(workflow_id, signer=signer)]
     if str(file) == "-":
@@ -39,13 +39,13 @@ def write_export(store: WorkflowStore, workflow_id: str, file: Path, *, signer: 
 
 
 class TrailFiles:
-    """Keeps trails as files of a folder: one for each instance, in a folder of its workflow and of the month in which it changed last.
+    """Stores trails as files: one for each instance, in a folder of its workflow and of the month of its last change.
 
-    A file is on disk when a call returns, and readable by its owner alone. One that exists already is replaced: a run that was stopped
+    A file is on disk when a call returns, and only its owner can read it. An existing file is replaced, because a run that was interrupted
     after writing it writes it again.
 
     Args:
-        folder: Where; it is made where it is not there.
+        folder: The folder, which is created if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:

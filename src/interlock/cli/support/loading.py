@@ -27,7 +27,7 @@ READY_MADE = {
     "retail": "interlock.workflows.retail.workflow:retail_workflow",
     "case": "interlock.workflows.case.workflow:case_workflow",
 }
-"""Workflows that ship with Interlock, by the name that stands for them."""
+"""Workflows that ship with Interlock, by short name."""
 
 AppOption = Annotated[
     str | None,
@@ -75,7 +75,7 @@ class App:
 
         Args:
             url: The database.
-            must_exist: Refuse a SQLite file that is not there.
+            must_exist: Refuse a SQLite file that does not exist.
 
         Raises:
             InputError: It is not compiled and there is no database to compile it against.
@@ -100,7 +100,7 @@ def load_app(spec: str | None) -> App:
     looked in first, as ASGI servers do.
 
     Raises:
-        InputError: There is nothing there, or something else.
+        InputError: The module or the name does not exist, or is not a graph.
     """
     if not spec:
         raise InputError(
@@ -123,10 +123,10 @@ def load_app(spec: str | None) -> App:
 
 
 def load_root(spec: str | None) -> AnyGraph | None:
-    """Find the graph around a workflow by `module:graph`, the same way; None when there is none.
+    """Import the graph around a workflow by `module:graph`; None if there is none.
 
     Raises:
-        InputError: There is nothing there, or something else.
+        InputError: The module or the name does not exist, or is not a graph.
     """
     if spec is None:
         return None
@@ -153,7 +153,7 @@ def load_object(spec: str, kind: type[T], *, option: str) -> T:
         option: What it was given with, for errors.
 
     Raises:
-        InputError: There is nothing there, or something else.
+        InputError: The module or the name does not exist, or is not a graph.
     """
     module_name, _, path = spec.partition(":")
     if not module_name or not path:
@@ -172,10 +172,10 @@ def load_object(spec: str, kind: type[T], *, option: str) -> T:
 
 
 def open_store(url: str | None) -> WorkflowStore:
-    """Open the workflow store that a command reads or acts on; one that is not there is not made.
+    """Open the workflow store of a command; a missing one is not created.
 
     Raises:
-        InputError: No database was named, or the URL cannot be read.
+        InputError: No database was given, or the URL is invalid.
         StoreError: It cannot be opened, or the file does not exist.
     """
     return WorkflowStore(database_url(url), encryption=Encryption.from_environment())
@@ -185,8 +185,8 @@ def database_url(url: str | None, *, must_exist: bool = True) -> str:
     """Read `--db`: a URL, or the path of a SQLite file.
 
     Args:
-        url: As it was given.
-        must_exist: Refuse a SQLite file that is not there: a command that looks something up should not make an empty database.
+        url: The option's value.
+        must_exist: Refuse a SQLite file that does not exist, because a query should not create an empty database.
     """
     if not url:
         raise InputError(
@@ -212,7 +212,7 @@ def database_url(url: str | None, *, must_exist: bool = True) -> str:
 
 @contextmanager
 def opened(app: str | None, db: str | None) -> Iterator[WorkflowGraph]:
-    """The compiled workflow, closed again where it was compiled here and not by the application."""
+    """The compiled workflow; closed at the end unless the application compiled it."""
     loaded = load_app(app)
     graph = loaded.graph(db)
     try:

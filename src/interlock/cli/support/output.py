@@ -1,6 +1,6 @@
-"""What every command prints, and how it ends: text for people, JSON for scripts, and errors that say what to do.
+"""The output and exit codes of every command: text for people, JSON for scripts, and errors with what to do.
 
-| exit code | what it means |
+| exit code | meaning |
 |---|---|
 | 0 | done; the answer is yes |
 | 1 | the answer is no: refused, denied, does not verify |
@@ -95,7 +95,7 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def program() -> str:
-    """What this command line is called by where it was called from: it need not be on the path."""
+    """The command with which this program was started; it may not be on the path."""
     called = Path(sys.argv[0])
     if called.stem != "interlock":
         return "python -m interlock"
@@ -108,11 +108,11 @@ def program() -> str:
 def print_json(value: Any) -> None:
     """One JSON document on one line."""
     sys.stdout.write(json_text(value) + "\n")
-    sys.stdout.flush()  # anyone who reads the lines acts on each as it comes
+    sys.stdout.flush()  # a reading program may act on each line immediately
 
 
 def print_error(error: InterlockError, *, as_json: bool) -> None:
-    """What happened, what the state is now, what to do: on standard error, or as JSON on standard output."""
+    """Print an error and what to do: on standard error, or as JSON on standard output."""
     if as_json:
         body = {
             "code": str(error.code),

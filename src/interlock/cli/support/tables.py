@@ -29,8 +29,8 @@ def print_table(
     Args:
         columns: Their headings.
         rows: The cells; text, or anything with a text form.
-        empty: What is said when there are no rows.
-        ids: The columns that hold ids, whatever these look like.
+        empty: The text if there are no rows.
+        ids: The columns that contain ids.
     """
     out = console()
     cells = [[_cell(value) for value in row] for row in rows]
@@ -83,7 +83,7 @@ def _print_blocks(columns: Sequence[str], cells: list[list[Text]]) -> None:
 
 
 def print_pair(label_text: str, value: str | Text, *, indent: int = 2, label: int = 0) -> None:
-    """A label and a value beside it; the value continues below itself, and no id of it is wrapped."""
+    """Print a label and, to its right, a value; the value wraps within its column, but ids are never broken."""
     space = " " * indent
     head = Text(f"{space}{label_text:<{label}}  ", style="dim")
     below = " " * len(head.plain)
@@ -101,13 +101,13 @@ def print_lines(value: str | Text, *, indent: int = 0, style: str = "") -> None:
 
 
 def print_command(command: str, *, indent: int = 4) -> None:
-    """A command to paste: on several lines where it is long, each of which but the last ends with a backslash."""
+    """Print a command for pasting; a long one is split into lines with backslashes at their ends."""
     for line in pasteable(command, console().width - indent):
         console().print(Text(" " * indent + line, style="bold"), soft_wrap=True)
 
 
 def pasteable(command: str, width: int) -> list[str]:
-    """The lines of a command that a shell reads as one: broken between its words only, where it is wider than that."""
+    """Split a command into lines of at most this width, between words, so that a shell reads them as one command."""
     lines: list[str] = []
     line = ""
     for words in _together(shlex.split(command)):

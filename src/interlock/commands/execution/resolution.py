@@ -1,4 +1,4 @@
-"""Resolving an attempt of unknown outcome: a person says what became of it, and the workflow continues accordingly."""
+"""Resolves an attempt of unknown outcome: a person states the outcome, and the workflow continues accordingly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -34,18 +34,18 @@ from .ledger_status import is_running
 
 
 class Found(StrEnum):
-    """What a person found out about an attempt of unknown outcome."""
+    """A person's finding about an attempt of unknown outcome."""
 
     HAPPENED = "happened"
     """It happened: the command counts as executed, with the given result."""
     RETRY = "retry"
-    """It did not happen, and is to be tried again."""
+    """It did not happen, and is to be retried."""
     FAILED = "failed"
-    """It did not happen, and is not to be tried again. The proposer receives a failure."""
+    """It did not happen, and is not to be retried. The proposer receives a failure."""
 
 
 FoundName = Literal["happened", "retry", "failed"]
-"""`Found` by its name."""
+"""`Found` by name."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Resolution:
     output: Any = None
     """What the tool would have returned, if it happened: as a Python value, or in its wire form."""
     data: Mapping[str, Any] | None = None
-    """The workflow's data as the tool would have left it; None where it changed nothing."""
+    """The workflow's data as the tool would have left it; None if it changed nothing."""
     events: tuple[Event, ...] = field(default=())
-    """What the tool would have emitted."""
+    """The events that the tool would have emitted."""
     note: str | None = None
     """How the person knows, for the record; after a failure, also the text that the proposer receives."""
     attempt: int | None = None
@@ -66,13 +66,13 @@ class Resolution:
 
 
 def parse_resolution(answer: Any) -> Resolution:
-    """Read the answer to an interrupt of the type `outcome_unknown`.
+    """Parse the answer to an interrupt of the type `outcome_unknown`.
 
     It is `{"type": "happened", "output": …}`, `{"type": "retry"}` or `{"type": "failed"}`, and may have `data`, `note` and
     `attempt`.
 
     Raises:
-        InvalidResume: It is something else.
+        InvalidResume: It has another form.
     """
     shapes: dict[str, Any] = {"type": str, "output": object, "data": Mapping, "note": str, "attempt": int}
     if isinstance(answer, Mapping) and answer.keys() <= shapes.keys() and answer.get("type") in {*Found}:
@@ -91,20 +91,20 @@ def resolve(
     """Resolve an attempt, in a write transaction.
 
     Args:
-        engine: The workflow that it is a command of.
+        engine: The workflow of the command.
         connection: In a write transaction; committed by the caller unless this raises.
         workflow_id: The instance.
-        key: The command's idempotency key; None for the one that the instance waits for.
-        resolution: What was found out.
-        by: Who says so.
+        key: The command's idempotency key; None for the attempt that the instance waits for.
+        resolution: The finding.
+        by: The person who states it.
 
     Returns:
-        The outcome of the command; None if it is to be tried again.
+        The outcome of the command; None if it is to be retried.
 
     Raises:
-        PrincipalError: It serves them, or who they are is not known; the caller records it.
-        InputError: There is no such command, or the output or data do not fit.
-        ConflictError: It is running, was resolved already, or another attempt was made since.
+        PrincipalError: The instance serves them, or they are not identified; the caller records it.
+        InputError: There is no such command, or the output or data are invalid.
+        ConflictError: It is running, was resolved already, or was attempted again since.
     """
     note = optional_reason(resolution.note, "The note on an attempt", otherwise="Nothing was resolved.")
     resolution = replace(resolution, note=note)
@@ -166,7 +166,7 @@ def _note(engine: Engine, unit: Unit, entry: LedgerEntry) -> None:
 
 
 def _data(engine: Engine, entry: LedgerEntry, given: Mapping[str, Any]) -> Any:
-    """The workflow's data as a person says that the tool would have left it."""
+    """The workflow's data after the attempt, as the person states it."""
     model = engine.definition.data_model
     if model is None:
         return None
@@ -204,10 +204,10 @@ def _waiting(unit: Unit, key: str | None, resolution: Resolution) -> LedgerEntry
 
 
 def _see_that_it_undoes(unit: Unit, entry: LedgerEntry) -> None:
-    """See that an attempt on an instance that is cancelled may be tried again: one that undoes something.
+    """Refuse to retry an attempt on an instance that is being cancelled, unless the attempt undoes a call.
 
     Raises:
-        InputError: It is one of those that are to be undone.
+        InputError: It does not undo a call.
     """
     workflow_id = unit.instance.workflow_id
     row = cancellations.load(unit.connection, workflow_id)
@@ -244,7 +244,7 @@ def _as_attempted(engine: Engine, commands: Commands, unit: Unit, entry: LedgerE
     edge = _edge(engine, unit, entry, requester)
     later = Later()
     context = commands.context(unit, edge.tool, proposal, entry.attempt, later)
-    # What it was called with is in the ledger without its secrets, which is all that is written down again.
+    # The ledger contains the arguments with sensitive values masked, so only those can be recorded again.
     admission = Admission(edge, Bound(None, entry.arguments, entry.fingerprint), None)
     approval = approval_rows.load(unit.connection, entry.workflow_id, entry.idempotency_key)
     granted = approval if approval is not None and approval.status.is_granted else None
@@ -252,9 +252,9 @@ def _as_attempted(engine: Engine, commands: Commands, unit: Unit, entry: LedgerE
 
 
 def _edge(engine: Engine, unit: Unit, entry: LedgerEntry, requester: Principal) -> Edge:
-    """The edge that was being taken: nothing moved since, so it is the one that is offered, or the only one of the tool."""
+    """The edge of the attempt. The instance has not moved since, so it is the offered one, or the only one of the tool."""
     if unit.instance.state == CANCELLING and entry.tool in engine.definition.contracts:
-        # It is undone next, or it undoes something: either way the instance stays where it is.
+        # The attempt is undone next, or undoes a call itself; in both cases the instance keeps its state.
         return Edge(CANCELLING, engine.definition.contracts[entry.tool], CANCELLING)
     here = [edge for edge in engine.definition.by_source.get(unit.instance.state, ()) if edge.tool.name == entry.tool]
     offered = offered_edges(here, engine.view(unit.instance, requester, unit))
@@ -268,7 +268,7 @@ def _edge(engine: Engine, unit: Unit, entry: LedgerEntry, requester: Principal) 
 
 
 def _output(ready: Admitted, given: Any) -> Any:
-    """The output as the tool would have returned it: as it is, or read from the names on the wire."""
+    """The output as the tool would have returned it: as given, or parsed from its wire form."""
     try:
         ready.contract.dump_output(given)
     except InvalidOutput:

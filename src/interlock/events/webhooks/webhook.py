@@ -1,4 +1,4 @@
-"""Where events are sent to, and what is sent: signed as Standard Webhooks says (https://www.standardwebhooks.com)."""
+"""The receiver of events, and the requests to it, signed according to Standard Webhooks (https://www.standardwebhooks.com)."""
 
 import datetime as dt
 import json
@@ -24,13 +24,13 @@ class Webhook:
     """One address that events are sent to.
 
     Attributes:
-        url: Where to; `https`, or `http` on this machine. Redirects are not followed.
-        secret: What requests are signed with, as Standard Webhooks writes it (`whsec_` and base64). Several, while one is exchanged for another:
-            a request then has a signature of each.
-        name: Tells it from others in the database, where what was sent to it is remembered.
+        url: The receiver's address: `https`, or `http` on this machine. Redirects are not followed.
+        secret: The signing secret, in the format of Standard Webhooks (`whsec_` and base64). Give several while you rotate secrets:
+            a request then has one signature for each.
+        name: Identifies the webhook in the database, which stores the deliveries.
         events: The names of the events, with their versions.
-        render: Makes the JSON body of an event, for a service that wants its own; by default the event as it is on the wire.
-        timeout: Seconds in which the receiver must have answered.
+        render: Returns the JSON body for an event, for a service with its own format; by default the event in its wire form.
+        timeout: The number of seconds in which the receiver must answer.
 
     Raises:
         InputError: The address or a secret cannot be used, or the extra is not installed.
@@ -80,7 +80,7 @@ class Webhook:
         return json.dumps(self.render(envelope), separators=(",", ":"))
 
     def headers(self, event_id: str, body: str, now: dt.datetime) -> dict[str, str]:
-        """The headers that say which event it is, when it was sent, and by whom. The id stays the same at each attempt."""
+        """The headers with the event's id, the time and the signatures. The id is the same at every attempt."""
         signatures = [_signer(secret).sign(event_id, now, body) for secret in self.secrets]
         return {
             "Content-Type": "application/json",

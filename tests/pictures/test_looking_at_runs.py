@@ -97,7 +97,7 @@ def test_a_long_run_is_watched_step_by_step(capsys: pytest.CaptureFixture[str]) 
     stepper.answer("approve", by=BOB)
     stepper.watch()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "workflow desk v1, now in refunded; next: the turn is over"
+    assert lines[-1] == "workflow desk v1, now in refunded; the turn is over"
 
 
 def test_a_timeline_tells_what_happened_with_reasons_and_who_decided() -> None:
@@ -164,6 +164,11 @@ def test_two_checkpoints_are_compared_by_what_was_said_and_what_changed() -> Non
     written = [element.text for element in ET.fromstring(difference.svg).iter("{http://www.w3.org/2000/svg}text")]
     assert written.index("open") < written.index("refunded")
     assert set(difference._repr_mimebundle_()) == {"image/svg+xml", "text/plain"}
+    started = made.compare(history[-1].config, history[0].config)
+    labels = [element.text for element in ET.fromstring(started.svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert "null" not in labels, "what the earlier checkpoint does not have takes no line"
+    assert labels.count("conversation") == 1
+    assert len(started.said) > 2
     nothing = made.compare(history[0].config, history[0].config)
     assert "nothing differs" in str(nothing)
     assert "nothing differs" in nothing.svg

@@ -10,7 +10,7 @@ from langgraph.types import Command
 
 from ..pictures.picture import Picture
 from ..pictures.svg import STEPS
-from ..pictures.told_steps import steps_of, waits_of
+from ..pictures.told_steps import next_of, steps_of, waits_of
 from ..tools.principal import Principal
 from ..tools.sinks import line
 from .compiled import CompiledWorkflow, Config
@@ -139,14 +139,17 @@ class Stepper:
         first = max(0, len(self.steps) - _SHOWN)
         lines = [f"{number}. {step}" for number, step in enumerate(self.steps[first:], first + 1)]
         heading = STEPS if first == 0 else f"{STEPS}, the last {_SHOWN}"
-        told = (heading, *lines, *ahead.split("; "))
+        told = (heading, *lines, ahead)
         return replace(picture, standing=replace(picture.standing, told=told))
 
-    @staticmethod
-    def _ahead(following: tuple[str, ...], awaited: tuple[Any, ...]) -> str:
-        """The next nodes and the pending interrupts, in words."""
-        waits = " and ".join(map(waits_of, awaited))
-        return f"next: {', '.join(following) or 'the turn is over'}" + (f"; waits for {waits}" if waits else "")
+    def _ahead(self, following: tuple[str, ...], awaited: tuple[Any, ...]) -> str:
+        """What the next nodes do, or what is waited for, in words."""
+        if awaited:
+            return f"waits for {' and '.join(map(waits_of, awaited))}"
+        definition = self._graph.engine.definition
+        return (
+            f"next: {', '.join(next_of(definition, node) for node in following)}" if following else "the turn is over"
+        )
 
     def _take(self, given: Any, by: Principal | None = None) -> "Stepper":
         self.last = self._graph.invoke(given, self._config, context=by or self._context, interrupt_after="*")

@@ -254,12 +254,14 @@ class ApprovalCard:
         return self._rows(await self.ashown(), await self.awhy_not())
 
     def _rows(self, shown: Any, why_not: str | None) -> list[tuple[str, str]]:
-        within = shown["rule"]["seconds"]
-        return [
-            *rows_of(shown),
-            ("you are", self._by.id if why_not is None else f"{self._by.id}, who may not approve it: {why_not}"),
-            *([] if within is None else [("within", f"{in_words(within)}; then {then_of(shown)}")]),
-        ]
+        return [*rows_of(shown), *self._viewer(shown, why_not), *_deadline(shown)]
+
+    def _viewer(self, shown: Any, why_not: str | None) -> list[tuple[str, str]]:
+        """Who looks at it, and whether they may approve it; once it is decided, nobody may."""
+        if _is_over(shown):
+            return [("you are", self._by.id)]
+        may = "who may approve it" if why_not is None else f"who may not approve it: {why_not}"
+        return [("you are", f"{self._by.id}, {may}")]
 
     @property
     def svg(self) -> str:
@@ -301,6 +303,15 @@ class ApprovalCard:
             self._widget = widget_of(self)
         data, metadata = self._widget._repr_mimebundle_(include=include, exclude=exclude)
         return {**data, **plain}, metadata
+
+
+def _deadline(shown: Any) -> list[tuple[str, str]]:
+    """By when it has to be decided, and what happens then."""
+    within, until = shown["rule"]["seconds"], shown["expiresAt"]
+    if within is None and until is None:
+        return []
+    when = f"until {until}" if within is None else f"{in_words(within)} after the request"
+    return [("deadline", f"{when}; then {then_of(shown)}")]
 
 
 def _is_over(shown: Mapping[str, Any]) -> bool:

@@ -53,8 +53,8 @@ def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[s
     if rule.get("by"):
         who = Approval.from_json(rule).who
     rows.append(("decided by", who + (f", {rule['count']} of them" if rule["count"] > 1 else "")))
-    rows.append(("if approved", f"runs exactly as shown, then {following['approve']}"))
-    rows.append(("if rejected", f"does not run, stays in {following['reject']}"))
+    rows.append(("if approved", f"the call runs exactly as shown; the next state is {following['approve']}"))
+    rows.append(("if rejected", f"the call does not run; the state stays {following['reject']}"))
     return [(line(label), line(text)) for label, text in rows]
 
 

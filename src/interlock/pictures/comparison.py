@@ -1,7 +1,7 @@
 """The differences between two checkpoints of a thread: messages and workflow state."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,7 @@ class Comparison:
 
     def __str__(self) -> str:
         """A line for each difference."""
-        lines = [f"from {self.before} to {self.after}"]
+        lines = [self._heading]
         lines += [line(f"  {change.path}: {change.before!r} -> {change.after!r}") for change in self.changes]
         lines += [line(f"  + {message.type}: {words_of(message)}") for message in self.said]
         lines += [line(f"  - {message.type}: {words_of(message)}") for message in self.unsaid]
@@ -67,7 +67,7 @@ class Comparison:
             f'font-family="{FONT}" role="img">',
             "<title>what differs between two checkpoints</title>",
             f'<rect x="0" y="0" width="{_WIDTH:g}" height="{height:g}" fill="{C.paper}"/>',
-            f'<text x="14" y="24" font-size="12" fill="{C.faint}">from {escape(str(self.before))} to {escape(str(self.after))}</text>',
+            f'<text x="14" y="24" font-size="12" fill="{C.faint}">{escape(self._heading)}</text>',
         ]
         for number, (label, sign, text) in enumerate(lines):
             y, colour = 50 + number * _LINE, {"-": _GONE, "+": _COME}.get(sign, C.faint)
@@ -78,14 +78,20 @@ class Comparison:
             ]
         return themed("\n".join([*parts, "</svg>"]))
 
+    @property
+    def _heading(self) -> str:
+        return f"from checkpoint {self.before} to checkpoint {self.after}"
+
     def _lines(self) -> list[tuple[str, str, str]]:
-        found = [
-            (change.path if sign == "-" else "", sign, _shown(value))
-            for change in self.changes
-            for sign, value in (("-", change.before), ("+", change.after))
-        ]
-        for sign, messages in (("-", self.unsaid), ("+", self.said)):
-            found += [("conversation", sign, _shown(f"{message.type}: {words_of(message)}")) for message in messages]
+        """A label, a sign and a text for each line. A value that only one checkpoint has takes one line."""
+        found = []
+        for change in self.changes:
+            both = ("-", change.before), ("+", change.after)
+            found += _labelled(change.path, [(sign, _shown(value)) for sign, value in both if value is not None])
+        messages = [("-", message) for message in self.unsaid] + [("+", message) for message in self.said]
+        found += _labelled(
+            "conversation", [(sign, _shown(f"{message.type}: {words_of(message)}")) for sign, message in messages]
+        )
         return found or [("nothing differs", "", "")]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -112,6 +118,11 @@ def _changes(path: str, before: Any, after: Any) -> list[Change]:
         keys = [*before, *(key for key in after if key not in before)]
         return [change for key in keys for change in _changes(f"{path}.{key}", before.get(key), after.get(key))]
     return [] if before == after else [Change(path, before, after)]
+
+
+def _labelled(label: str, lines: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    """The lines with the label before the first."""
+    return [(label if number == 0 else "", sign, text) for number, (sign, text) in enumerate(lines)]
 
 
 def _shown(value: Any) -> str:

@@ -107,7 +107,7 @@ class Standing(Lights):
         """The current state is lit, and those before it are ticked."""
         is_here = state.name == self.state
         waits = is_here and self.waits_for is not None
-        word = "waits" if waits else "now" if is_here else None
+        word = "waiting" if waits else "now" if is_here else None
         return BoxLight(is_here, word, state.name in self.visited and not is_here, waits)
 
 

@@ -207,7 +207,7 @@ def _label_size(lines: Sequence[_Line]) -> Size:
 
 
 def _kind(state: DrawnState) -> str:
-    return {"reasoning": "model", "function": "function", "node": "node", "resting": "rests"}.get(
+    return {"reasoning": "model", "function": "function", "node": "node", "resting": "rests", "waiting": "wait"}.get(
         state.kind, state.kind
     )
 

@@ -159,7 +159,7 @@ def _detail(record: AuditRecord, payload: dict[str, Any]) -> str:
             said = f": {payload['message']}" if payload.get("message") else ""
             return f"{payload.get('decision')} by {record.principal_id}{said}"
         case AuditKind.APPROVAL:
-            return f"asked for {record.principal_id}"
+            return f"requested by {record.principal_id}"
         case AuditKind.EVENT_OUT | AuditKind.EVENT_IN:
             return str(payload.get("eventName", ""))
         case _:

@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
-from ..rules.definition import Definition
+from ..rules.definition import Definition, StateKind
 from ..tools.approvals import Approval
 from ..tools.results import CommandResult, ErrorResult, ReadResult, parse_result
 from ..tools.sinks import line
@@ -24,9 +24,9 @@ def steps_of(definition: Definition, messages: Sequence[AnyMessage], known: int)
                     given = ", ".join(
                         f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in call["args"].items()
                     )
-                    yield _short(f"proposes {_canonical(definition, call['name'])}({given})")
+                    yield _short(f"{_canonical(definition, call['name'])}({given}) is proposed")
             case AIMessage():
-                yield _short(f"says: {message.text}")
+                yield _short(f"the assistant says: {message.text}")
             case HumanMessage():
                 yield _short(f"the user says: {message.text}")
             case ToolMessage():
@@ -35,6 +35,30 @@ def steps_of(definition: Definition, messages: Sequence[AnyMessage], known: int)
                 )
             case _:
                 pass
+
+
+def next_of(definition: Definition, node: str) -> str:
+    """What a node of the graph does next, in words; the name of a node that is not the workflow's own."""
+    state = definition.states.get(node)
+    if state is not None:
+        return line(_OF_STATE[state.kind].format(node))
+    for edge in definition.edges:
+        if node == edge.approval_node:
+            return line(f"ask for a decision on {edge.tool.name}")
+        if node == edge.node:
+            return line(f"run {edge.tool.name}")
+    source, _, rest = node.rpartition("/")
+    return line(f"run the reads proposed in {source}" if rest == "reads" else node)
+
+
+_OF_STATE = {
+    StateKind.REASONING: "ask the model in {}",
+    StateKind.FUNCTION: "call the function of {}",
+    StateKind.NODE: "run the node of {}",
+    StateKind.RESTING: "rest in {}",
+    StateKind.WAITING: "wait in {}",
+    StateKind.FINAL: "end in {}",
+}
 
 
 def waits_of(value: Any) -> str:

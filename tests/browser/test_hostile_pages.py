@@ -23,7 +23,7 @@ def test_every_text_of_the_corpus_at_once(people: People, site: Site) -> None:
     sue = people.window("sue")
     sue.goto("/console/approvals")
     assert sue.locator("input[name=which]").count() == shown
-    links = [one.get_attribute("href") or "" for one in sue.get_by_role("link", name="look").all()]
+    links = [one.get_attribute("href") or "" for one in sue.get_by_role("link", name="open").all()]
     for link in links[::6]:
         sue.goto(link)
         assert sue.get_by_role("button", name="Approve").is_visible()

@@ -279,7 +279,7 @@ def delegations(
             print_json(one)
         return
     if not found:
-        console().print("Nobody decides for anybody else.", style="dim")
+        console().print("There are no delegations.", style="dim")
         return
     columns = ("delegationId", "person", "delegate", "from", "until")
     rows = [tuple(str(one[name]) for name in columns) for one in found]

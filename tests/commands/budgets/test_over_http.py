@@ -71,7 +71,7 @@ def test_the_console_shows_a_spent_budget_to_whoever_may_raise_it_and_raises_it_
             return client.post(f"{case}/budgets", data=given, headers={"x-user": user})
 
         theirs = get(f"{case}/budgets", "ann")
-        assert "You can raise none of them" in theirs.text
+        assert "You cannot raise any of them" in theirs.text
         assert f"{case}/budgets" in get(case, "ann").text
         assert get(f"{case}/budgets", "bob").status_code == 403
         assert get(case, "mia").status_code == 403, "she sees the budgets, and nothing else of the instance"

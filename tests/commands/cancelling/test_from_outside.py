@@ -91,3 +91,22 @@ def test_the_console_offers_it_to_those_who_may_and_shows_what_is_left(trips: Tr
         assert "left for a person" in done.text
         assert "<i>more</i>" not in done.text
         assert "Cancel it" not in done.text
+
+
+def test_who_may_cancel_but_not_see_is_told_so_and_can_cancel(trips: Trips, client: TestClient) -> None:
+    """Mia manages trips: she may cancel every one, and see only her own."""
+    trip = trips.start()
+    trips.call(trip, "gift.add", what="tea")
+    page = f"/console/instances/{trip}"
+    with client:
+        shown = client.get(page, headers={"x-user": "mia"})
+        assert shown.status_code == 200
+        assert "You may cancel this instance, but you may not see its state, data or record" in shown.text
+        assert "tea" not in shown.text
+        assert client.get(page, headers={"x-user": "eve"}).status_code == 403
+        token = re.search(r'name="form_token" value="([^"]+)"', shown.text)
+        assert token is not None
+        done = client.post(f"{page}/cancel", data={"reason": "ill", "form_token": token[1]}, headers={"x-user": "mia"})
+        assert (done.status_code, done.url.path) == (200, "/console/attention")
+        assert "It is cancelled" in done.text
+        assert client.get(page, headers={"x-user": "mia"}).status_code == 403

@@ -35,7 +35,7 @@ def list_budgets(instance: InstanceId, *, app: AppOption = None, db: DbOption = 
     print_table(
         ("budget", "counts", "bound", "raised", "spent", "left", "raised by"),
         (_row(one) for one in found),
-        empty="Its workflow has no budget that outlasts a turn.",
+        empty="Its workflow has no budget that lasts longer than one turn.",
     )
 
 

@@ -16,10 +16,10 @@ from ...checkpointing.reports.attention import attempts_of
 from ...checkpointing.store.audit import newest
 from ...commands.cancelling.requesting import may_cancel
 from ...commands.execution.resolution import Found as Outcome
-from ...commands.running.access import why_not_resolve
+from ...commands.running.access import why_not_resolve, why_not_run
 from ...pictures.timeline import Entry, timeline_of
 from ...tools.canonical import JSON, JsonObject
-from ...tools.errors import InputError
+from ...tools.errors import InputError, PrincipalError
 from ...tools.explanation import ApprovalHere, WaitHere
 from ...tools.redaction import redact
 from ..access import seen
@@ -94,8 +94,14 @@ async def show(
     verify: bool = False,
     before: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,
 ) -> Response:
-    """The instance."""
-    values = await run_in_threadpool(_values, serves, workflow_id, caller, verify, before)
+    """The instance; to those who may cancel it but not see it, only that."""
+    try:
+        values = await run_in_threadpool(_values, serves, workflow_id, caller, verify, before)
+    except PrincipalError:
+        found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
+        if not may_cancel(found.graph.engine, found.instance, caller.principal):
+            raise
+        return page(request, "cancel.html", caller, instance=found.instance)
     return page(request, "case.html", caller, **values)
 
 
@@ -294,7 +300,9 @@ async def cancel(
     found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     became = await found.instances.acancel(workflow_id, reason, by=caller.principal)
     done = "cancelled" if became.is_done and not became.left else "cancelling"
-    return to(request, f"/console/instances/{part(workflow_id)}", done)
+    sees = caller.is_operator or why_not_run(found.graph.engine, found.instance, caller.principal) is None
+    # Whoever may only cancel it has no page of it to return to.
+    return to(request, f"/console/instances/{part(workflow_id)}" if sees else "/console/attention", done)
 
 
 async def fork(

@@ -50,7 +50,7 @@ _SAID = {
     "delivered": ("good", "Delivered."),
     "retried": ("good", "It will be retried."),
     "cancelled": ("good", "It is cancelled, and what was done is undone."),
-    "cancelling": ("bad", "It is cancelled. Not everything could be undone yet; the page says what is left."),
+    "cancelling": ("bad", "It is cancelled. Not everything could be undone yet; its page says what is left."),
     "raised": ("good", "The budget is raised. A run that stopped at it can continue."),
     "reassigned": ("good", "The request is reassigned."),
     "reminded": ("good", "A reminder was sent."),

@@ -269,6 +269,11 @@ class WorkflowGraph(Invoking):
         return FromThreads(saver, asyncio.get_running_loop()) if saver else None
 
     def _merged(self, config: Config | None) -> dict[str, Any]:
+        if config is not None and not isinstance(config, Mapping):
+            raise InvalidInput(
+                f"The config of the run is of the type {type(config).__name__}. Nothing was done; pass a config such as "
+                '{"configurable": {"thread_id": "t-1"}}.'
+            )
         own = (self.config or {}).get("configurable", {})
         given = {**own, **((config or {}).get("configurable") or {})}
         if not COORDINATES.isdisjoint(given):

@@ -34,6 +34,7 @@ from .budgeted import Budgeted
 from .checks import given as builder
 from .checks.approvals import check_no_chat
 from .checks.definition import check_definition, check_name
+from .checks.options import explained
 from .checks.states import check_ends
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
@@ -71,6 +72,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
     `GuardView[CaseData]`.
     """
 
+    @explained
     def __init__(
         self,
         name: str,
@@ -113,6 +115,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         self._states: dict[str, State] = {}
         self._edges: list[tuple[Edge, int | None]] = []
 
+    @explained
     def add_state(
         self,
         name: str,
@@ -195,6 +198,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
             self._edges.append((Edge(name, tool, name, moves=tool.kind is not ToolKind.READ), None))
         return self
 
+    @explained
     def add_edge(
         self,
         source: str,
@@ -262,6 +266,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         self._edges.append((edge, order))
         return self
 
+    @explained
     def add_wait(
         self,
         name: str,

@@ -275,7 +275,13 @@ class Door:
         revision: int | None,
         asks: bool = True,
     ) -> Call:
-        name = tool.name if isinstance(tool, ToolContract) else tool
+        name: object = tool.name if isinstance(tool, ToolContract) else tool
+        if not isinstance(name, str):
+            raise InputError(
+                f"tool is of the type {type(name).__name__}. Nothing was proposed; pass the name of a tool, or its contract: what @read, "
+                "@command or @event made of the function.",
+                code="invalid_request",
+            )
         return Call(self.id_of(which), name, arguments, principal, key, revision, asks)
 
     def _execution(

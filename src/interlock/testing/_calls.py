@@ -9,6 +9,7 @@ from typing import Any
 
 from langchain_core.messages import InvalidToolCall, ToolCall
 
+from ..tools.contracts import ToolContract
 from ..tools.wire import wire_name
 
 
@@ -70,8 +71,12 @@ def call(name: str, arguments: Mapping[str, Any] | str | None = None, /, **more:
         The call. Its ID is generated when it is sent; see `Call.with_id`.
 
     Raises:
-        TypeError: Raw text and keywords were both given.
+        TypeError: Raw text and keywords were both given, or a tool in place of its name.
     """
+    given: object = name
+    if not isinstance(given, str):
+        told = f"; give {given.name!r}" if isinstance(given, ToolContract) else ""
+        raise TypeError(f"call() takes the name of a tool, and was given a {type(given).__name__}{told}")
     if isinstance(arguments, str):
         if more:
             raise TypeError("arguments given as raw text cannot be joined with keywords; give one or the other")

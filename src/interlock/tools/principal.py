@@ -41,7 +41,7 @@ class Principal:
 
     ANONYMOUS: ClassVar["Principal"]
     """Nobody in particular: the principal of a run without a context."""
-    _RESERVED: ClassVar[tuple[str, ...]] = ("interlock:", "event:")
+    _RESERVED: ClassVar[tuple[str, ...]] = ("interlock:", "interlock.", "event:")
     """The prefix of the IDs under which the library itself acts."""
 
     def __post_init__(self) -> None:
@@ -153,6 +153,32 @@ class RuntimeActor(Principal):
     def event(cls, source: str, tenant: str) -> "RuntimeActor":
         """The principal of a received event, by its source."""
         return cls(f"event:{source}"[:_LONGEST], tenant=tenant)
+
+
+class LibraryActor(Principal):
+    """The library itself, in the record of what it did alone. It has no rights of its own, other than a `RuntimeActor`."""
+
+    _RESERVED: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def deadline(cls, tenant: str) -> "LibraryActor":
+        """Who cancels an instance at its deadline, within a tenant."""
+        return cls("interlock.deadline", tenant=tenant)
+
+    @classmethod
+    def deletion(cls) -> "LibraryActor":
+        """Who erases what belongs to a thread that is deleted without a principal."""
+        return cls("interlock.deletion")
+
+
+def recorded_principal(data: Mapping[str, object]) -> Principal:
+    """A principal that a row of the store names, which may be the library itself.
+
+    Raises:
+        PrincipalError: A field is missing, unknown or of a wrong type.
+    """
+    is_ours = str(data.get("id", "")).startswith("interlock.")
+    return (LibraryActor if is_ours else Principal).from_json(data)
 
 
 def name_of(text: str) -> str:

@@ -7,6 +7,7 @@ quote a URL that could not be parsed, because any part of it may belong to the p
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import unquote
 
@@ -52,6 +53,11 @@ def read(target: str | URL) -> Address:
             f"The database URL names several hosts, which only PostgreSQL's driver can try one after the other, not {dialect}'s. "
             "Name one host: that of a proxy, for instance."
         )
+    if dialect is Dialect.SQLITE and url.host:
+        raise StoreError(
+            f"The SQLite URL names the host {url.host!r}, and SQLite has none: it would open a database in memory. Nothing was opened; the "
+            "path of a file follows three slashes (sqlite:///shop.db), and an absolute one four."
+        )
     options = _OPTIONS[dialect](driver, url.query)
     arguments = dict(options.arguments)
     if hosts:
@@ -78,6 +84,12 @@ def _parse(target: str | URL) -> tuple[URL, list[tuple[str, str | None]]]:
                 )
             hosts.append((unquote(host["six"] or host["name"] or ""), host["port"]))
         target = found["head"] + (found["rest"] or "")
+    given: object = target
+    if not isinstance(given, str | URL):
+        told = f"sqlite:///{given}" if isinstance(given, PurePath) else f"a text such as {_EXAMPLES}"
+        raise StoreError(
+            f"A database URL was expected, and a value of the type {type(given).__name__} was given. Nothing was opened; give {told}."
+        )
     try:
         url = make_url(target)
     except sa.exc.ArgumentError:

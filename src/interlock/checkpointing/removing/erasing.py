@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ...tools.errors import InProgress
-from ...tools.principal import Principal
+from ...tools.principal import LibraryActor, Principal
 from ..saver.threads import slices
 from ..store import instances as instance_rows
 from ..store import trail
@@ -15,7 +15,7 @@ from ..tables import inputs as waiting
 from ..tables.workflow import inbox, instances
 from . import rows
 
-BY_DELETION = Principal("interlock.deletion")
+BY_DELETION: Principal = LibraryActor.deletion()
 """The recorded actor if a thread is deleted without a principal."""
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ...tools.approvals import Approval
-from ...tools.principal import Principal
+from ...tools.principal import recorded_principal
 from ..store import ledger as ledger_rows
 from ..store import waits as wait_rows
 from ..store.approvals import ApprovalStatus
@@ -121,7 +121,7 @@ def _approvals(over: _Over) -> list[Item]:
     items = []
     for row in over.connection.execute(statement):
         rule = Approval.from_json(read_json(row.rule))
-        asked = Principal.from_json(read_json(row.requester)).id
+        asked = recorded_principal(read_json(row.requester)).id
         items.append(
             Item(
                 "approval",

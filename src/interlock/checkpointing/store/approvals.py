@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from ...tools.approvals import Approval, Decision, DecisionKind
 from ...tools.canonical import JsonObject
 from ...tools.ids import AuditRef, derive
-from ...tools.principal import Principal
+from ...tools.principal import Principal, recorded_principal
 from ..database import Database
 from ..statements import Prepared, Row
 from ..tables.workflow import approvals, decisions
@@ -266,7 +266,7 @@ def taken(connection: Connection, approval_id: str) -> list[DecisionRow]:
         DecisionRow(
             number=number,
             kind=DecisionKind(kind),
-            principal=Principal.from_json(read_json(principal)),
+            principal=recorded_principal(read_json(principal)),
             on_behalf_of=on_behalf_of,
             arguments=None if arguments is None else read_json(arguments),
             message=message,
@@ -382,7 +382,7 @@ def from_row(row: Any) -> ApprovalRequest:
         values[name] = None if values[name] is None else read_json(values[name])
     values["rule"] = _rule(values["rule"])
     values["status"] = ApprovalStatus(values["status"])
-    values["requester"] = Principal.from_json(read_json(values["requester"]))
+    values["requester"] = recorded_principal(read_json(values["requester"]))
     return ApprovalRequest(**values)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from ...tools.canonical import JsonObject
 from ...tools.ownership import Ownership, RunBy
-from ...tools.principal import Principal
+from ...tools.principal import Principal, recorded_principal
 from ..database import Database
 from ..statements import Call, Prepared
 from ..tables.workflow import instances
@@ -65,12 +65,12 @@ class Instance:
     @property
     def started_by(self) -> Principal:
         """The principal who started it."""
-        return Principal.from_json(read_json(self.started_by_text))
+        return recorded_principal(read_json(self.started_by_text))
 
     @property
     def proposer(self) -> Principal:
         """The principal of the turn: who started it, also after other people decided or resumed it."""
-        return Principal.from_json(read_json(self.proposer_text))
+        return recorded_principal(read_json(self.proposer_text))
 
     @property
     def head_mark(self) -> str | None:

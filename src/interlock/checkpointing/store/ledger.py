@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ...tools.canonical import JsonObject
-from ...tools.principal import Principal
+from ...tools.principal import Principal, recorded_principal
 from ..statements import Call, Prepared
 from ..tables.workflow import ledger
 from ..vault import MARK, check_place, placed
@@ -198,7 +198,7 @@ def from_row(row: Any) -> LedgerEntry:
     values = dict(zip(_COLUMNS, row, strict=False))
     check_place(ledger, values)
     values["status"] = LedgerStatus(values["status"])
-    values["requester"] = None if values["requester"] is None else Principal.from_json(read_json(values["requester"]))
+    values["requester"] = None if values["requester"] is None else recorded_principal(read_json(values["requester"]))
     values["arguments"] = read_json(values["arguments"])
     values["result"] = None if values["result"] is None else read_json(values["result"])
     return LedgerEntry(**values)

@@ -2,7 +2,9 @@
 
 import importlib
 import os
+import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -224,18 +226,47 @@ def opened(app: str | None, db: str | None) -> Iterator[WorkflowGraph]:
 
 def _import(module_name: str, spec: str) -> Any:
     here = os.getcwd()
+    if "/" in module_name or "\\" in module_name or module_name.endswith(".py"):
+        guess = re.sub(r"[\\/]+", ".", module_name.removesuffix(".py")).strip(".")
+        raise InputError(
+            f"{spec!r} names a file. Give the module, as in an import statement: {guess}:{spec.partition(':')[2]}.",
+            code="unknown_app",
+        )
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise  # the module exists, but one of its imports does not: its own traceback explains it best
+            raise _not_imported(module_name, spec, error) from error
         raise InputError(
             f"{spec!r}: there is no module {error.name!r}, neither in this folder ({here}) nor installed. "
             "Run the command where your package is, or install it.",
             code="unknown_app",
         ) from None
+    except InterlockError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever the application's own code raises
+        raise _not_imported(module_name, spec, error) from error
+
+
+def _not_imported(module_name: str, spec: str, error: BaseException) -> InputError:
+    """The error for a module of the application that raises when it is imported, with the line that did."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<") and frame.filename not in {__file__, importlib.__file__}
+    ]
+    place = (error.filename, error.lineno) if isinstance(error, SyntaxError) else None
+    if place is None and frames:
+        place = (frames[-1].filename, frames[-1].lineno)
+    at = "" if place is None else f" ({place[0]}, line {place[1]})"
+    said = error.msg if isinstance(error, SyntaxError) else error
+    return InputError(
+        f"{spec!r}: the module {module_name} cannot be imported: {type(error).__name__}: {said}{at}. Nothing was done; correct that, or install "
+        f"what it imports. `python -c 'import {module_name}'` shows the whole traceback.",
+        code="unknown_app",
+    )
 
 
 def _found(module_name: str, path: str, spec: str, kinds: tuple[type, ...]) -> Any:

@@ -8,7 +8,7 @@ from ...checkpointing.store.settled import cancellations
 from ...checkpointing.store.settled.cancellations import Became, CancellationRow, CancelStatus
 from ...rules.cancelling import CANCELLING, RESERVED, CancelRule
 from ...tools.errors import InProgress, InputError, PrincipalError, RuleError, WorkflowFinished
-from ...tools.principal import Principal
+from ...tools.principal import LibraryActor, Principal
 from ..approvals.binding import void
 from ..execution.commands import Commands
 from ..execution.ledger_status import busy
@@ -21,7 +21,7 @@ from .planning import planned, record_left
 
 def by_deadline(tenant: str) -> Principal:
     """The principal of a cancel by a deadline, within a tenant."""
-    return Principal("interlock.deadline", tenant=tenant)
+    return LibraryActor.deadline(tenant)
 
 
 def rule_of(engine: Engine) -> CancelRule:

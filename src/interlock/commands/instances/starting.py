@@ -1,5 +1,6 @@
 """Starts workflow instances."""
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..running.engine import Engine
 from ..running.scope import Scope
 from ..waits.settling import arrive
 from .cancel_deadline import keep_deadline
+from .given_data import unknown_keys
 from .versions import keep, proved
 
 
@@ -148,6 +150,15 @@ def initial_data(engine: Engine, given: Mapping[str, Any] | None) -> JsonObject:
                 "leave it out, or declare Workflow(..., data=Model)."
             )
         return {}
+    if unknown := unknown_keys(model, given or {}):
+        near = {name: difflib.get_close_matches(name, model.model_fields, n=1) for name in unknown}
+        meant = "".join(f" Did you mean {found[0]!r} instead of {name!r}?" for name, found in near.items() if found)
+        raise InvalidInput(
+            f"The data that {engine.definition.name} was started with has {', '.join(map(repr, unknown))}, which {model.__name__} does not "
+            f"know; its fields are {', '.join(model.model_fields)}.{meant} Nothing was started; correct the names, or add the fields to "
+            f"{model.__name__}. A model with the setting extra='ignore' or 'allow' takes other names.",
+            details={"unknown": unknown},
+        )
     try:
         data = stored(model, given or {})
     except NotKeptError as error:

@@ -21,7 +21,7 @@ from .approvals import check_approvals
 from .budgets import check_budgets
 from .cancelling import with_cancelling
 from .rules import check_rules
-from .states import unknown_state
+from .states import check_nodes, unknown_state
 from .waits import check_waits
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
@@ -66,6 +66,7 @@ def check_definition(
         raise WorkflowDefinitionError(f"The workflow {name!r} has no states; add one with add_state().")
     _kept_as_json(name, data_model)
     plain = [edge for edge, _ in edges]
+    check_nodes(states)
     _known_states(name, states, plain)
     check_waits(name, states, data_model)
     _ordered(edges)

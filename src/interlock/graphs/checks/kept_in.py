@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -25,6 +26,10 @@ def check_kept_in(name: str, checkpointer: object, store: object) -> None:
             advice = "That is a workflow store: pass it as compile(workflow_store=...)."
         elif isinstance(checkpointer, type) and issubclass(checkpointer, BaseCheckpointSaver):
             advice = f"That is the class; pass an object of it: {checkpointer.__name__}(...)."
+        elif isinstance(checkpointer, PurePath):
+            advice = f"That is a path; pass SQLCheckpointer('sqlite:///{checkpointer}')."
+        elif hasattr(checkpointer, "cursor") or hasattr(checkpointer, "dialect"):
+            advice = "That is a connection or an engine, not a checkpointer; pass SQLCheckpointer('sqlite:///desk.db')."
         elif hasattr(checkpointer, "__enter__") or hasattr(checkpointer, "__aenter__"):
             advice = (
                 "That is a context manager: open it, as in `with ... as checkpointer:`, and compile inside the block."

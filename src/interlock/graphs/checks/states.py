@@ -1,10 +1,12 @@
 """The errors for the name of a state that a workflow does not have."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from langgraph.graph import END, START
+from langgraph.prebuilt import ToolNode
 
+from ...rules.definition import State
 from ...tools.errors import WorkflowDefinitionError
 
 
@@ -30,6 +32,20 @@ def unknown_state(place: str, workflow: str, state: object, states: Iterable[str
     )
 
 
+def check_nodes(states: Mapping[str, State]) -> None:
+    """Refuse a node that would run tools itself.
+
+    Raises:
+        WorkflowDefinitionError: One is LangGraph's ToolNode.
+    """
+    for name, state in states.items():
+        if isinstance(state.node, ToolNode):
+            raise WorkflowDefinitionError(
+                f"The state {name!r} has a ToolNode as its node. A ToolNode runs tools itself, without gate, approval and record. Leave it out: "
+                "the workflow runs the tools that the model of a state proposes. Give them with tools=[...] and add_edge()."
+            )
+
+
 def check_ends(source: object, target: object) -> None:
     """Refuse an edge whose ends are not two names.
 
@@ -44,4 +60,4 @@ def check_ends(source: object, target: object) -> None:
             )
 
 
-__all__ = ["check_ends", "unknown_state"]
+__all__ = ["check_ends", "check_nodes", "unknown_state"]

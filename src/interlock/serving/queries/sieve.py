@@ -14,7 +14,7 @@ from ...checkpointing.tables.workflow import approvals
 from ...commands.running.needed import named_in
 from ...tools.approvals import Approval, DecisionKind
 from ...tools.ownership import Ownership
-from ...tools.principal import Principal
+from ...tools.principal import Principal, recorded_principal
 from ..context import Service
 from ..identity import Caller
 
@@ -61,7 +61,7 @@ class Sieve:
     ) -> None:
         self._service, self._caller, self._decides = service, caller, decides
         self._workflow, self._person, self._acts_for = workflow, person, acts_for
-        self._rules, self._requesters = _Read(_rule), _Read(Principal.from_json)
+        self._rules, self._requesters = _Read(_rule), _Read(recorded_principal)
         self._may_see = not caller.is_operator and not decides  # everybody who may decide may see it
         self.columns: tuple[sa.ColumnElement[Any], ...] = (
             *PLACE,

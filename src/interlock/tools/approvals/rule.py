@@ -11,6 +11,7 @@ from ..canonical import JsonObject, is_same_json
 from ..contracts.yes_or_no import is_deferred
 from ..errors import ContractError, InputError
 from ..functions import Rule
+from ..options import explains_fields
 from ..principal import Principal
 from .chat import Chat
 from .deadlines import Within, check_within, due, duration, seconds_of, within_from_json, within_to_json
@@ -78,6 +79,11 @@ class Decision:
                 ) from None
 
 
+@explains_fields(
+    roles="Who decides is role=, the name of one role; by= names people of the case.",
+    timeout="A deadline is within=, such as within='24h'.",
+    deadline="A deadline is within=, such as within='24h'.",
+)
 @dataclass(frozen=True, kw_only=True)
 class Approval:
     """The rule of an edge or a policy that asks a person before a tool runs.

@@ -14,6 +14,7 @@ from ..events import Event, check_name, check_version
 from ..functions import Rule
 from ..kinds import Effect, EffectName, ToolKind
 from ..model_answers import Answers, AnswersName, answers_of
+from ..options import explains_options
 from ..schemas.docstring import described_tool
 from ..schemas.foreign import routes
 from ..schemas.input import Bound, Input
@@ -36,7 +37,15 @@ R = TypeVar("R")
 
 Annotations = ToolAnnotations | Mapping[str, bool] | None
 
+_APPROVAL = "An approval belongs to an edge: add_edge(..., approval=True)."
+_GUARD = "A guard belongs to an edge: add_edge(..., guard=...)."
 
+
+@explains_options(
+    effect="A read changes nothing; declare what writes with @command.",
+    approval=_APPROVAL,
+    guard=_GUARD,
+)
 def read(
     name: str,
     *,
@@ -84,6 +93,10 @@ def read(
     return _decorator(locals(), ToolKind.READ, None)
 
 
+@explains_options(
+    approval=_APPROVAL,
+    guard=_GUARD,
+)
 def command(
     name: str,
     *,

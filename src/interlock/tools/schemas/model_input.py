@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Annotated, Any, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, create_model
+from pydantic.errors import PydanticSchemaGenerationError
 from pydantic.fields import FieldInfo
 
 from ..canonical import JsonObject
@@ -229,7 +230,15 @@ def _from_signature(
     try:
         return ModelInput(tool, create_model(f"{title}Arguments", __config__=config, __module__=__name__, **fields))
     except Exception as error:
-        raise ContractError(f"{place} has a parameter that cannot be read from JSON: {error}") from error
+        raise ContractError(f"{place} has a parameter that cannot be read from JSON: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    """What pydantic says of a type that it does not know, without its advice about its own hooks."""
+    said = str(error).partition("\n")[0]
+    if isinstance(error, PydanticSchemaGenerationError):
+        return said.partition(". Set ")[0] + "; give it plain data or a pydantic model"
+    return said
 
 
 def _from_model(

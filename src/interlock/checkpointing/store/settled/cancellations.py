@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ....tools.canonical import JsonObject
-from ....tools.principal import Principal
+from ....tools.principal import Principal, recorded_principal
 from ...tables.cancellations import cancellations
 from ...tables.resumptions import resumptions
 from ...vault import check_place, placed
@@ -97,7 +97,7 @@ def load(connection: Connection, workflow_id: str) -> CancellationRow | None:
         status=CancelStatus(row["status"]),
         due_at=row["due_at"],
         requested_at=row["requested_at"],
-        requested_by=None if by is None else Principal.from_json(read_json(by)),
+        requested_by=None if by is None else recorded_principal(read_json(by)),
         reason=None if row["reason"] is None else str(row["reason"]),
         calls=[CallToUndo(**{**call, "became": Became(call["became"])}) for call in calls],
         ended_at=row["ended_at"],

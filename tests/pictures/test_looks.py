@@ -220,7 +220,11 @@ def test_dark_text_can_be_read() -> None:
             assert ratio >= 4.5, f"{ink} on {ground}: {ratio:.1f}"
 
 
-def test_a_card_in_exported_html_is_a_picture(graph: WorkflowGraph) -> None:
+@pytest.mark.parametrize(("saves_widgets", "clears_metadata"), [(False, False), (True, True)])
+def test_a_card_in_exported_html_is_a_picture(
+    graph: WorkflowGraph, *, saves_widgets: bool, clears_metadata: bool
+) -> None:
+    """A saved widget needs the network and a kernel where it is shown; without its state, the picture is shown."""
     nbconvert = pytest.importorskip("nbconvert", reason="nbconvert is not installed (the extra 'dev')")
     import nbformat
 
@@ -228,9 +232,19 @@ def test_a_card_in_exported_html_is_a_picture(graph: WorkflowGraph) -> None:
     cell = nbformat.v4.new_code_cell("card")
     cell.outputs = [nbformat.v4.new_output("execute_result", data=data, metadata=metadata, execution_count=1)]
 
-    html, _ = nbconvert.HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    view = "application/vnd.jupyter.widget-view+json"
+    if saves_widgets:
+        state = {data[view]["model_id"]: {"model_name": "AnyModel", "state": {}}}
+        notebook.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": state}}
+    exporter = nbconvert.HTMLExporter()
+    if clears_metadata:
+        exporter.register_preprocessor(nbconvert.preprocessors.ClearMetadataPreprocessor(enabled=True), enabled=True)
+
+    html, _ = exporter.from_notebook_node(notebook)
 
     found = re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", html)
+    assert view not in "".join(re.findall(r'<script type="[^"]*">', html))
     assert any(
         "the call runs exactly as shown; the next state is refunded" in base64.b64decode(one).decode() for one in found
     )

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from langgraph.prebuilt import ToolNode
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, computed_field, model_validator
 
-from interlock import Approval, Principal, SQLCheckpointer, Workflow, command, read
+from interlock import Approval, Confirmation, EventService, Limits, Principal, SQLCheckpointer, Workflow, command, read
+from interlock.serving import Development, service
 from interlock.tools.errors import InvalidInput
 from interlock.tools.principal import LibraryActor, recorded_principal
 from tests.first_use.support import HERE, HI, Data, Mistake, do, flow, get, invoke, table
@@ -81,6 +82,19 @@ def of_a_class() -> Any:
     return command("parcel.send")(send)
 
 
+def compiled_with(**options: Any) -> Callable[[], Any]:
+    return lambda: flow(edge=options, data=Data).compile()
+
+
+def two_states(**options: Any) -> Any:
+    made = Workflow("w").add_state("open", **options).add_state("closed", final=True)
+    return made.add_edge("open", do, "closed").compile()
+
+
+def served(**options: Any) -> Callable[[], Any]:
+    return lambda: service(flow().compile(in_memory=True), **options)
+
+
 def tool_node() -> Any:
     made = flow().add_state("look", node=ToolNode([get.as_tool()]))
     return made.add_edge("open", get, "look").add_edge("look", do, "closed").compile()
@@ -132,6 +146,27 @@ class Other(BaseModel):
     ("a config that is a text", lambda: invoke(flow(), config="t-1"), "The config of the run is of the type str", '{"configurable"'),
     ("a function in place of a tool's name", plain({"x": "1"}, do.function), "tool is of the type function", "its contract"),
     ("LangGraph's ToolNode as a state", tool_node, "has a ToolNode as its node", "tools=[...]"),
+    ("a mistyped limit", lambda: Limits(call=3), "has no option 'call'", "Did you mean calls=?"),  # type: ignore[call-arg]
+    ("a limit in words", lambda: Limits(calls="3"), "Limits(calls='3')", "give a number from 0"),  # type: ignore[arg-type]
+    ("a negative limit", lambda: Limits(denials=-1), "Limits(denials=-1)", "give a number from 0"),
+    ("a role that confirms", lambda: Confirmation(role="lead"), "has no option 'role'", "Approval(role=...)"),  # type: ignore[call-arg]
+    ("an edge that sets no field", compiled_with(sets={"m": 1}), "sets 'm'", "its fields are n"),
+    ("an edge that sets data of none", lambda: flow(edge={"sets": {"m": 1}}).compile(), "sets 'm'", "data=CaseData"),
+    ("an order in words", compiled_with(order="1"), "order='1'", "a whole number"),
+    ("a decision that is no function", lambda: two_states(decide="a.do"), "decide='a.do'", "Give a function of the view"),
+    ("a node that is no function", lambda: two_states(node="a.do"), "node='a.do'", "a compiled graph"),
+    ("settings in a list", state(model_settings=["x"]), "model_settings=['x']", "give a mapping"),
+    ("a state mapping in a list", workflow(state_mapping=["x"]), "state_mapping=['x']", "give a mapping"),
+    ("a middleware's store by URL", lambda: flow().as_middleware(workflow_store="sqlite:///x.db"), "as its workflow store", "WorkflowStore('sqlite:///desk.db')"),  # type: ignore[arg-type]
+    ("a service for development: True", served(development=True), "development= is True", "give Development()"),
+    ("one operator's role", served(development=Development(), operators="operator"), "operators= is 'operator'", "['operator']"),
+    ("one principal for every request", served(principal=ANN), "principal= is of the type Principal", "a function of the request"),
+    ("tokens as a text", served(tokens="secret"), "tokens= is 'secret'", "Tokens("),
+    ("people by their names", lambda: Development(("ann",)), "has 'ann'", "Principal('ann')"),  # type: ignore[arg-type]
+    ("nobody who develops", lambda: Development(()), "people=()", "a tuple of principals"),
+    ("a bus by URL", lambda: EventService(flow().compile(in_memory=True), "nats://127.0.0.1"), "bus is of the type str", "open_bus("),  # type: ignore[arg-type]
+    ("the record of a graph", lambda: flow().compile(in_memory=True).audit(HERE), "A WorkflowGraph has no audit", "graph.instances.audit("),  # type: ignore[attr-defined]
+    ("the approvals of a graph", lambda: flow().compile(in_memory=True).approvals(), "A WorkflowGraph has no approvals", "graph.instances.approvals("),  # type: ignore[attr-defined]
     ("the id of the library", lambda: Principal("interlock.deadline"), "are Interlock's own", "Give another id"),
 )  # fmt: skip
 def test_it_is_said(mistake: Mistake) -> None:

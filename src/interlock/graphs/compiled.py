@@ -24,6 +24,7 @@ from ..nodes.channels import OWN_CHANNELS, Input
 from ..operations.compiled import Config
 from ..operations.refusals import record_refusal
 from ..operations.time_travel import check_travel
+from ..tools.contracts.members import missing
 from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
 from .answers import Answers
@@ -44,6 +45,23 @@ COORDINATES = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "checkpo
 """A config with one of these keys names its own thread, wherever it is used."""
 
 
+_ON_INSTANCES = {
+    name: f"Instances are worked on with graph.instances.{name}(...)."
+    for name in (
+        "approvals",
+        "audit",
+        "cancel",
+        "card",
+        "decide",
+        "execute",
+        "propose",
+        "snapshot",
+        "start",
+        "timeline",
+    )
+}
+
+
 class WorkflowGraph(Invoking):
     """A compiled workflow: a LangGraph `CompiledStateGraph`, and therefore a Runnable, with all of their methods."""
 
@@ -52,6 +70,11 @@ class WorkflowGraph(Invoking):
         """Turn a compiled graph into a `WorkflowGraph`, in place; `copy` and `with_config` keep the class."""
         compiled.__class__ = cls
         return cast("WorkflowGraph", compiled)
+
+    if not TYPE_CHECKING:  # for type checkers a wrong name stays an error
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name, _ON_INSTANCES)
 
     @property
     def engine(self) -> Engine:

@@ -106,7 +106,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         self._limits = builder.limits_of(limits, name)
         self._answers = answers_of(answers, f"the workflow {name!r}")
         self._marks_untrusted = marks_untrusted
-        self._state_mapping = dict(state_mapping or {})
+        self._state_mapping = builder.mapping_of(state_mapping, name)
         super().__init__()
         self._run_by = RunBy.of(run_by)
         self._notify = bool(notify)
@@ -438,7 +438,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         check_no_chat(definition)
         if answers is not None:
             definition = replace(definition, answers=answers_of(answers, f"the middleware of {self.name!r}"))
-        engine = Engine(definition, workflow_store or WorkflowStore.in_memory())
+        engine = Engine(definition, builder.store_of(workflow_store, self.name))
         return WorkflowMiddleware(engine, initial_data=initial_data, others=others, strict=strict)
 
     def __repr__(self) -> str:

@@ -51,6 +51,11 @@ class EventService:
         resume: bool = True,
         options: RelayOptions | None = None,
     ) -> None:
+        if bus is not None and not hasattr(bus, "publish"):
+            raise InputError(
+                f"bus is of the type {type(bus).__name__}. Nothing was started; give a bus object, such as open_bus('nats://localhost:4222').",
+                code="settings",
+            )
         self.bus: Bus = InProcessBus() if bus is None else bus
         self._graphs: list[CompiledWorkflow] = [*graphs] if isinstance(graphs, Iterable) else [graphs]
         self._deliveries = [Deliveries(graph, root) for graph in self._graphs]

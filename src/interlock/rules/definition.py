@@ -18,9 +18,10 @@ from ..tools.canonical import JsonObject, digest
 from ..tools.contracts import ToolContract
 from ..tools.contracts.undo import Undoes
 from ..tools.contracts.yes_or_no import yes_or_no
-from ..tools.errors import DefinitionChanged, RuleError, UnknownState
+from ..tools.errors import DefinitionChanged, RuleError, UnknownState, WorkflowDefinitionError
 from ..tools.kinds import ToolKind
 from ..tools.model_answers import Answers
+from ..tools.options import explains_fields
 from ..tools.ownership import RunBy
 from ..tools.wire import WireNames
 from .assumptions import Assumptions
@@ -166,6 +167,7 @@ class Cancelling:
         return {"rule": self.rule.to_json(), "undos": undos}
 
 
+@explains_fields()
 @dataclass(frozen=True)
 class Limits:
     """Limits on one turn of a model, after which the run stops and has to be resumed, and on proposals from outside the graph."""
@@ -184,6 +186,13 @@ class Limits:
     """The approximate length of the arguments of one call, in characters of JSON text; longer ones are denied."""
     output_characters: int = 1_000_000
     """The approximate length of a tool's output, in characters of JSON text; longer ones are invalid output."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.__dict__.items():
+            if name == "rate" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float) if name == "pause" else int) or value < 0:
+                raise WorkflowDefinitionError(f"Limits({name}={value!r}): give a number from 0, such as {name}=20.")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,9 @@ def explains_fields(**instead: str) -> Callable[[C], C]:
 
 def _unknown(function: Callable[..., Any], given: set[str], instead: Mapping[str, str]) -> str:
     parameters = inspect.signature(function).parameters
-    known = [name for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY]
+    known = [
+        name for name, one in parameters.items() if one.kind is not one.VAR_KEYWORD and one.default is not one.empty
+    ]
     told = []
     for name in sorted(given):
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)

@@ -137,6 +137,10 @@ def _known_states(name: str, states: Mapping[str, State], edges: Sequence[Edge])
 def _ordered(edges: Sequence[tuple[Edge, int | None]]) -> None:
     seen: dict[tuple[str, str], list[tuple[Edge, int | None]]] = {}
     for edge, order in edges:
+        if order is not None and not isinstance(order, int):
+            raise WorkflowDefinitionError(
+                f"The edge {edge.label} has order={order!r}; give a whole number, such as order=1."
+            )
         seen.setdefault((edge.source, edge.tool.name), []).append((edge, order))
     for (source, tool), rivals in seen.items():
         if len(rivals) < 2:

@@ -6,12 +6,14 @@ from typing import Any
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel
 
+from ...checkpointing.store import WorkflowStore
 from ...rules.definition import Limits
 from ...rules.policies import Mode, Policy
 from ...tools.contracts import ToolContract
 from ...tools.contracts.yes_or_no import takes_one, why_no_rule
 from ...tools.errors import WorkflowDefinitionError
 from ...tools.events import Event
+from .kept_in import check_kept_in
 
 
 def check_settings(
@@ -22,6 +24,11 @@ def check_settings(
     Raises:
         WorkflowDefinitionError: The state has no model, or the settings or tools are invalid.
     """
+    given: object = settings
+    if given is not None and not isinstance(given, Mapping):
+        raise WorkflowDefinitionError(
+            f"The state {name!r} has model_settings={given!r}; give a mapping, such as model_settings={{'temperature': 0}}."
+        )
     if (settings or tools) and not asks:
         raise WorkflowDefinitionError(
             f"The state {name!r} is given {'model_settings' if settings else 'provider_tools'} and has no model to use them; give it a model, or leave them out."
@@ -66,6 +73,29 @@ def mode_of(mode: object, name: str) -> Mode:
         raise WorkflowDefinitionError(
             f"The workflow {name!r} has the mode {mode!r}; it is one of {', '.join(one.value for one in Mode)}."
         ) from None
+
+
+def mapping_of(states: object, name: str) -> dict[str, str]:
+    """Read a workflow's state mapping.
+
+    Raises:
+        WorkflowDefinitionError: It is something else.
+    """
+    if states is not None and not isinstance(states, Mapping):
+        raise WorkflowDefinitionError(
+            f"The workflow {name!r} has state_mapping={states!r}; give a mapping of old to new states, such as {{'old': 'new'}}."
+        )
+    return dict(states or {})
+
+
+def store_of(store: object, name: str) -> WorkflowStore:
+    """Read the workflow store of a middleware; without one, this process's memory.
+
+    Raises:
+        WorkflowDefinitionError: It is something else.
+    """
+    check_kept_in(name, None, store)
+    return store if isinstance(store, WorkflowStore) else WorkflowStore.in_memory()
 
 
 def check_version(version: object, name: str) -> None:

@@ -20,6 +20,7 @@ def check_rules(definition: Definition) -> None:
     """
     for edge in definition.edges:
         _check_guard(edge)
+        _check_sets(definition, edge)
         check_order(edge.label, edge.tool, edge.after, edge.once_per, definition.contracts)
         if edge.check is not None:
             try:
@@ -47,6 +48,15 @@ def _check_guard(edge: Edge) -> None:
     raise WorkflowDefinitionError(
         f"The guard of the edge {edge.label}: {named} {problem}. A guard returns True or False; to return a reason, use a check."
     )
+
+
+def _check_sets(definition: Definition, edge: Edge) -> None:
+    fields = () if definition.data_model is None else definition.data_model.model_fields
+    if unknown := [name for name in edge.sets if name not in fields]:
+        has = f"its fields are {', '.join(fields)}" if fields else "it has none: declare Workflow(..., data=CaseData)"
+        raise WorkflowDefinitionError(
+            f"The edge {edge.label} sets {', '.join(map(repr, unknown))}, which the data of the workflow does not have; {has}."
+        )
 
 
 def _check_policy(definition: Definition, policy: object) -> None:

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping
 
+from langchain_core.runnables import Runnable
 from langgraph.graph import END, START
 from langgraph.prebuilt import ToolNode
 
@@ -33,12 +34,18 @@ def unknown_state(place: str, workflow: str, state: object, states: Iterable[str
 
 
 def check_nodes(states: Mapping[str, State]) -> None:
-    """Refuse a node that would run tools itself.
+    """Refuse what cannot propose: a `decide` or a node that is no function, and a node that would run tools itself.
 
     Raises:
-        WorkflowDefinitionError: One is LangGraph's ToolNode.
+        WorkflowDefinitionError: There is one.
     """
     for name, state in states.items():
+        for what, given in (("decide", state.decide), ("node", state.node)):
+            if given is not None and not (callable(given) or isinstance(given, Runnable)):
+                raise WorkflowDefinitionError(
+                    f"The state {name!r} has {what}={given!r}, which cannot be called. Give a function"
+                    + (" of the view that returns (tool, arguments)." if what == "decide" else ", or a compiled graph.")
+                )
         if isinstance(state.node, ToolNode):
             raise WorkflowDefinitionError(
                 f"The state {name!r} has a ToolNode as its node. A ToolNode runs tools itself, without gate, approval and record. Leave it out: "

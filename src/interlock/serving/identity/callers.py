@@ -44,6 +44,27 @@ class Caller:
         return None if self.is_operator else self.principal
 
 
+def _check_ways(principal: object, tokens: object, development: object, operators: object) -> None:
+    """Refuse settings that would fail at the first request.
+
+    Raises:
+        InputError: One is of another kind.
+    """
+    wrong = None
+    if principal is not None and not callable(principal):
+        wrong = "principal", principal, "a function of the request that returns a Principal, or None"
+    elif tokens is not None and not isinstance(tokens, Tokens):
+        wrong = "tokens", tokens, "Tokens(issuer=..., audience=..., keys=...)"
+    elif development is not None and not isinstance(development, Development):
+        wrong = "development", development, "Development(), or Development((Principal('ann'),))"
+    elif isinstance(operators, str) or not isinstance(operators, Iterable):
+        wrong = "operators", operators, "a list of roles, such as ['operator']"
+    if wrong is not None:
+        name, given, advice = wrong
+        shown = repr(given) if isinstance(given, str | bool) else f"of the type {type(given).__name__}"
+        raise InputError(f"{name}= is {shown}. Nothing is served; give {advice}.", code="settings")
+
+
 class Callers:
     """Identifies the caller of a request.
 
@@ -74,6 +95,7 @@ class Callers:
                 "function of the request), tokens=Tokens(...), or development=Development() on your own machine.",
                 code="settings",
             )
+        _check_ways(principal, tokens, development, operators)
         self._principal, self.tokens, self.development = principal, tokens, development
         self._operators = frozenset(operators)
         key = secrets.token_bytes(32) if secret is None else secret

@@ -11,7 +11,7 @@ from ..canonical import JsonObject, is_same_json
 from ..contracts.yes_or_no import is_deferred
 from ..errors import ContractError, InputError
 from ..functions import Rule
-from ..options import explains_fields
+from ..options import explains_fields, explains_options
 from ..principal import Principal
 from .chat import Chat
 from .deadlines import Within, check_within, due, duration, seconds_of, within_from_json, within_to_json
@@ -374,6 +374,7 @@ class Approval:
         return None
 
 
+@explains_options(role="The person served decides a confirmation; a role decides an Approval(role=...).")
 def Confirmation(  # noqa: N802 -- it reads as a kind of Approval where workflows are written
     *,
     within: Within = None,

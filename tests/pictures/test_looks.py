@@ -152,6 +152,8 @@ def test_who_may_not_decide_is_told_before_the_click(graph: WorkflowGraph) -> No
 
     may = graph.instances.card(approval_id, by=BOB)
     assert may.why_not is None
+    assert 'stroke="#0b6bcb"' in may.svg, "lit for who may decide"
+    assert 'stroke="#0b6bcb"' not in card.svg
     assert "card.approve()" in str(may)
     may._repr_mimebundle_()
     assert may._widget.shown["whyNot"] == ""

@@ -20,6 +20,7 @@ from .picture_data import in_words
 from .svg import FONT, C
 from .themes import themed
 
+_YOU = "you are"
 _WIDTH, _LINE, _LETTERS, _VALUES = 640.0, 18.0, 76, 118.0
 
 
@@ -259,9 +260,9 @@ class ApprovalCard:
     def _viewer(self, shown: Any, why_not: str | None) -> list[tuple[str, str]]:
         """Who looks at it, and whether they may approve it; once it is decided, nobody may."""
         if _is_over(shown):
-            return [("you are", self._by.id)]
+            return [(_YOU, self._by.id)]
         may = "who may approve it" if why_not is None else f"who may not approve it: {why_not}"
-        return [("you are", f"{self._by.id}, {may}")]
+        return [(_YOU, f"{self._by.id}, {may}")]
 
     @property
     def svg(self) -> str:
@@ -275,8 +276,9 @@ class ApprovalCard:
 
     def _svg(self, shown: JsonObject, why_not: str | None) -> str:
         lines = _lines(self._rows(shown, why_not))
+        asks_them = shown["status"] == "requested" and why_not is None
         height = 78 + _LINE * len(lines) + 8
-        colour = C.lit if shown["status"] == "requested" else C.faint
+        colour = C.lit if asks_them else C.faint
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH:g}" height="{height:g}" viewBox="0 0 {_WIDTH:g} {height:g}" '
             f'font-family="{FONT}" role="img">',
@@ -288,9 +290,13 @@ class ApprovalCard:
             _text(16, 48, _cut(about(shown)), 12.5, C.line),
             f'<path d="M16 58 H{_WIDTH - 16:g}" fill="none" stroke="{C.rule}"/>',
         ]
+        part = ""
         for number, (label, text) in enumerate(lines):
             y = 78 + number * _LINE
-            parts += [_text(16, y, label, 11.5, C.faint), _text(_VALUES, y, text, 12.5, C.ink)]
+            part = label or part
+            is_told_off = why_not is not None and part == _YOU
+            ink = C.person if is_told_off else C.ink
+            parts += [_text(16, y, label, 11.5, C.faint), _text(_VALUES, y, text, 12.5, ink, bold=is_told_off)]
         return themed("\n".join([*parts, "</svg>"]))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:

@@ -86,8 +86,9 @@ class Comparison:
         """A label, a sign and a text for each line. A value that only one checkpoint has takes one line."""
         found = []
         for change in self.changes:
-            both = ("-", change.before), ("+", change.after)
-            found += _labelled(change.path, [(sign, _shown(value)) for sign, value in both if value is not None])
+            both = [("-", change.before), ("+", change.after)]
+            there = [one for one in both if one[1] not in (None, "")] or both
+            found += _labelled(change.path, [(sign, _shown(value)) for sign, value in there])
         messages = [("-", message) for message in self.unsaid] + [("+", message) for message in self.said]
         found += _labelled(
             "conversation", [(sign, _shown(f"{message.type}: {words_of(message)}")) for sign, message in messages]

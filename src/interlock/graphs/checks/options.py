@@ -41,7 +41,7 @@ _INSTEAD: dict[str, dict[str, str]] = {
 
 
 def explained(method: F) -> F:
-    """Decorate a method of the builder: an option that it does not have is told with what was meant."""
+    """Decorate a method of the builder: the error for an unknown option names what was meant."""
     named: Any = method
     return explains_options(**_INSTEAD[named.__name__])(named)  # type: ignore[no-any-return]
 

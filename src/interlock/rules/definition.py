@@ -16,12 +16,12 @@ from pydantic import BaseModel, ValidationError
 from ..tools.approvals import Approval
 from ..tools.canonical import JsonObject, digest
 from ..tools.contracts import ToolContract
+from ..tools.contracts.options import explains_fields
 from ..tools.contracts.undo import Undoes
 from ..tools.contracts.yes_or_no import yes_or_no
 from ..tools.errors import DefinitionChanged, RuleError, UnknownState, WorkflowDefinitionError
 from ..tools.kinds import ToolKind
 from ..tools.model_answers import Answers
-from ..tools.options import explains_fields
 from ..tools.ownership import RunBy
 from ..tools.wire import WireNames
 from .assumptions import Assumptions

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from ...tools.options import explains_options
+from ...tools.contracts.options import explains_options
 
 F = TypeVar("F")
 

@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..canonical import JsonObject, is_same_json
+from ..contracts.options import explains_fields, explains_options
 from ..contracts.yes_or_no import is_deferred
 from ..errors import ContractError, InputError
 from ..functions import Rule
-from ..options import explains_fields, explains_options
 from ..principal import Principal
 from .chat import Chat
 from .deadlines import Within, check_within, due, duration, seconds_of, within_from_json, within_to_json

@@ -14,7 +14,6 @@ from ..events import Event, check_name, check_version
 from ..functions import Rule
 from ..kinds import Effect, EffectName, ToolKind
 from ..model_answers import Answers, AnswersName, answers_of
-from ..options import explains_options
 from ..schemas.docstring import described_tool
 from ..schemas.foreign import routes
 from ..schemas.input import Bound, Input
@@ -26,6 +25,7 @@ from ..schemas.signature import MISSING, Signature, first_line, read_signature, 
 from ..wire import WIRE_NAME, camel
 from ..wire import wire_name as default_wire_name
 from .contract import ToolContract
+from .options import OF_COMMANDS, OF_READS, explains_options
 from .published_shape import ContractShape, ToolAnnotations
 from .retry import RetryPolicy, retry_of
 from .undo import Undo, undo_of
@@ -37,15 +37,8 @@ R = TypeVar("R")
 
 Annotations = ToolAnnotations | Mapping[str, bool] | None
 
-_APPROVAL = "An approval belongs to an edge: add_edge(..., approval=True)."
-_GUARD = "A guard belongs to an edge: add_edge(..., guard=...)."
 
-
-@explains_options(
-    effect="A read changes nothing; declare what writes with @command.",
-    approval=_APPROVAL,
-    guard=_GUARD,
-)
+@explains_options(**OF_READS)
 def read(
     name: str,
     *,
@@ -93,10 +86,7 @@ def read(
     return _decorator(locals(), ToolKind.READ, None)
 
 
-@explains_options(
-    approval=_APPROVAL,
-    guard=_GUARD,
-)
+@explains_options(**OF_COMMANDS)
 def command(
     name: str,
     *,
@@ -212,8 +202,7 @@ def _define(
         raise ContractError(
             f"{place} has a parameter that no JSON Schema can describe ({first_line(error)}); take plain types or a pydantic model"
         ) from error
-    lost = unwritten(made.model)
-    if lost:
+    if lost := unwritten(made.model):
         raise ContractError(
             f"{place} takes {', '.join(sorted(lost))}, which is read but not written back as it was (a SecretStr, "
             "or a field with exclude=True); stored arguments must say what will run: take plain types, and name "

@@ -6,7 +6,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
-from .errors import DefinitionError
+from ..errors import DefinitionError
+
+_ON_EDGES = {
+    "approval": "An approval belongs to an edge: add_edge(..., approval=True).",
+    "guard": "A guard belongs to an edge: add_edge(..., guard=...).",
+}
+OF_COMMANDS = _ON_EDGES
+OF_READS = {**_ON_EDGES, "effect": "A read changes nothing; declare what writes with @command."}
 
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type)
@@ -64,4 +71,4 @@ def _hint(name: str, near: list[str], instead: Mapping[str, str]) -> str:
     return instead[name] if name in instead else f"Did you mean {near[0]}=?"
 
 
-__all__ = ["UnknownOptionError", "explains_fields", "explains_options"]
+__all__ = ["OF_COMMANDS", "OF_READS", "UnknownOptionError", "explains_fields", "explains_options"]

@@ -32,7 +32,7 @@ WhenDue = Callable[[Connection, Due], None]
 """A listener for a due run, called in the transaction that makes it due; an error rolls back that transaction."""
 
 
-def see_that_it_joins(database: Database, connection: object) -> None:
+def check_can_join(database: Database, connection: object) -> None:
     """Check that work on a database can join a transaction of the application.
 
     Args:
@@ -64,4 +64,4 @@ def _named(url: URL) -> tuple[object, ...]:
     return backend.replace("mariadb", "mysql"), host, port, url.database
 
 
-__all__ = ["Due", "WhenDue", "see_that_it_joins"]
+__all__ = ["Due", "WhenDue", "check_can_join"]

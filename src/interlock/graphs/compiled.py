@@ -222,7 +222,7 @@ class WorkflowGraph(Invoking):
         """
         by = self._for(config, by)
         self._check_keys(self._merged(config), by)
-        self._let_in(config, by, self._saver(config))
+        self._check_may_change(config, by, self._saver(config))
         self._check_updates(supersteps, config, by)
         check_travel(self.engine, self._saver(config), self._merged(config), by=by)
         self._take_turn(config, by)
@@ -240,7 +240,7 @@ class WorkflowGraph(Invoking):
         arun, saver, around = self.engine.store.database.arun, self._asaver(config), self._merged(config)
         by = self._for(config, by)
         await arun(lambda: self._check_keys(around, by))
-        await arun(lambda: self._let_in(config, by, saver))
+        await arun(lambda: self._check_may_change(config, by, saver))
         await arun(lambda: self._check_updates(supersteps, config, by))
         await arun(lambda: check_travel(self.engine, saver, around, by=by))
         await arun(lambda: self._take_turn(config, by))

@@ -15,7 +15,7 @@ from ..commands.approvals.chat_question import noted_in_chat
 from ..commands.approvals.deadlines import take
 from ..commands.approvals.decisions import Declined, decide, record_refused
 from ..commands.approvals.payload import forged_content, masked, matches_shown, noted, payload
-from ..commands.approvals.requesting import Asked, Overdue, Requests, Stands, may_execute
+from ..commands.approvals.requesting import Asked, CallStatus, Overdue, Requests, may_execute
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.running.checkpoint_lookup import looking_at
 from ..commands.running.engine import Engine
@@ -170,7 +170,7 @@ class ApprovalNode(WorkflowNode):
 
     def _status_of(
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
-    ) -> tuple[Proposal, Stands]:
+    ) -> tuple[Proposal, CallStatus]:
         """The status of a proposal, and the proposal as the recorded request identifies it."""
         unit, _, approval = commands.unit_for(connection, proposal)
         if approval is not None:
@@ -178,7 +178,7 @@ class ApprovalNode(WorkflowNode):
             if proposal.key != approval.idempotency_key:
                 approval = approval_rows.load(connection, scope.workflow_id, proposal.key)
         requests = Requests(commands, thread_id=scope.thread_id, interrupt_id=interrupt_id_of(scope))
-        return proposal, requests.stand(connection, proposal, approval, unit)
+        return proposal, requests.status_of(connection, proposal, approval, unit)
 
 
 def interrupt_id_of(scope: Scope) -> str:

@@ -18,7 +18,7 @@ from ..commands.execution.commands import Commands, Outcome
 from ..commands.execution.outcomes import Outcomes
 from ..commands.instances.starting import ensure_instance
 from ..commands.running.access import refuse_strangers
-from ..commands.running.broken_rules import tell
+from ..commands.running.broken_rules import report
 from ..commands.running.engine import Engine
 from ..commands.running.facts import asked_apart
 from ..commands.running.operations import Ask, InStore, Look, Steps
@@ -307,7 +307,7 @@ class StateNode(WorkflowNode):
             if (rule_error := _broken(proposer, error)) is None:
                 raise
             undecided = rule_broken(rule_error, f"What comes next in {self.state.name!r}")
-            tell(rule_error, view)
+            report(rule_error, view)
             return (yield from self._undecided(undecided, view, scope))
         yield from settle(self.engine, reserved, [*before, message])
         before = [*missing_answers(value.get("messages", [])), *before]

@@ -10,7 +10,7 @@ from langgraph.constants import TAG_NOSTREAM
 from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import AuditKind
-from ..commands.running.broken_rules import tell
+from ..commands.running.broken_rules import report
 from ..commands.running.engine import Engine
 from ..commands.running.facts import StoredFacts
 from ..commands.running.operations import InStore, Look, Steps
@@ -61,7 +61,7 @@ def checked(
     changed = [one for one in heard if one.said is not Said.PASSED]
     for one in changed:
         if one.error is not None:
-            tell(one.error, view)
+            report(one.error, view)
     if changed:
         by, name = view.principal, state.name
         yield InStore(lambda connection: _record(engine, connection, scope, by=by, state=name, changed=changed))

@@ -118,11 +118,11 @@ def _why(
 
 def _hidden(definition: Definition, contract: ToolContract, here: list[Edge], view: GuardView) -> tuple[Why, str]:
     for policy in definition.policies:
-        reason = _asked(lambda policy=policy: policy.hidden(contract, view))  # type: ignore[misc]
+        reason = _answer_of(lambda policy=policy: policy.hidden(contract, view))  # type: ignore[misc]
         if reason is not None:
             return Why.POLICY, f"the policy {policy.label!r} hides it: {reason}"
     early = [one.after for one in here if one.after is not None]
-    if early and _asked(lambda: None if any(one.is_open(view) for one in early) else "early") is not None:
+    if early and _answer_of(lambda: None if any(one.is_open(view) for one in early) else "early") is not None:
         return Why.GUARD, f"it comes {' or '.join(dict.fromkeys(map(str, early)))}"
     guards = list(dict.fromkeys(guard_in_words(edge) for edge in here if edge.guard is not None))
     return Why.GUARD, f"its guard does not hold: {'; or '.join(guards)}"
@@ -131,7 +131,7 @@ def _hidden(definition: Definition, contract: ToolContract, here: list[Edge], vi
 def _stopped(definition: Definition, contract: ToolContract, now: Now) -> tuple[Why, str] | None:
     proposal = ProposalView(contract, {}, now.view, now.carried_out, now.now, now.history)
     for policy in definition.policies:
-        reason = _asked(lambda policy=policy: _stop_of(policy, proposal))  # type: ignore[misc]
+        reason = _answer_of(lambda policy=policy: _stop_of(policy, proposal))  # type: ignore[misc]
         if reason is not None:
             return Why.LIMIT, f"the policy {policy.label!r} denies every call of it: {reason}"
     return None
@@ -141,7 +141,7 @@ def _stop_of(policy: Policy, proposal: ProposalView) -> str | None:
     return policy.stops(proposal)
 
 
-def _asked(ask: Callable[[], str | None]) -> str | None:
+def _answer_of(ask: Callable[[], str | None]) -> str | None:
     """The answer of a policy, or None if it raises; the gate reports that error."""
     try:
         reason = ask()

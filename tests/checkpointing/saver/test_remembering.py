@@ -93,9 +93,9 @@ def test_what_is_counted_is_what_is_held(saver: SQLCheckpointer) -> None:
         turn(graph, "long", f"text {number}")
     known = saver._storage.memory.of("long")
     for namespace in list(known.channels)[1:]:
-        known._let_go(namespace)
+        known._evict(namespace)
     for namespace in list(known.channels):
-        known._let_go(namespace)
+        known._evict(namespace)
     assert known.lists == {}
     messages = sum(2 * len(one.body) + 1_000 for one in known.messages.values())
     assert known.size == 2_000 + messages

@@ -52,18 +52,18 @@ def accept(target: Any) -> Application:
     asynchronous: AsyncEngine | None = target if is_asynchronous(target) else None
     engine: Engine = target if asynchronous is None else asynchronous.sync_engine
     dialect = dialect_of(engine.dialect.name)
-    _see_that_the_driver_is_known(engine, dialect)
-    _see_that_it_has_several_connections(engine)
+    _check_driver(engine, dialect)
+    _check_pool_size(engine)
     if asynchronous is None and engine.dialect.is_async:
         raise StoreError(
             "The engine is the synchronous side of an AsyncEngine, which works only inside of it. Give the AsyncEngine itself."
         )
-    _see_that_nothing_is_read_uncommitted(engine, dialect)
+    _check_isolation(engine, dialect)
     loop = None if asynchronous is None else Loop()
     if asynchronous is not None and loop is not None:
         engine = blocking(asynchronous, loop)
     if dialect is Dialect.SQLITE:
-        _see_that_it_is_a_file(engine)
+        _check_is_file(engine)
     if engine.get_execution_options().get("stream_results"):
         # Interlock buffers its rows; the application's own statements stream as before.
         engine = engine.execution_options(stream_results=False)
@@ -96,7 +96,7 @@ def in_schema(engine: Any, schema: str | None, dialect: Dialect) -> Any:
     return engine.execution_options(schema_translate_map=translated)
 
 
-def _see_that_the_driver_is_known(engine: Engine, dialect: Dialect) -> None:
+def _check_driver(engine: Engine, dialect: Dialect) -> None:
     known = DRIVERS[dialect]
     if engine.dialect.driver not in known:
         raise StoreError(
@@ -105,7 +105,7 @@ def _see_that_the_driver_is_known(engine: Engine, dialect: Dialect) -> None:
         )
 
 
-def _see_that_it_has_several_connections(engine: Engine) -> None:
+def _check_pool_size(engine: Engine) -> None:
     pool: Any = engine.pool
     for kind, why in _ONE_CONNECTION.items():
         if isinstance(pool, kind):
@@ -120,7 +120,7 @@ def _see_that_it_has_several_connections(engine: Engine) -> None:
         )
 
 
-def _see_that_nothing_is_read_uncommitted(engine: Engine, dialect: Dialect) -> None:
+def _check_isolation(engine: Engine, dialect: Dialect) -> None:
     level = engine.get_execution_options().get("isolation_level") or getattr(
         engine.dialect, "_on_connect_isolation_level", None
     )
@@ -131,7 +131,7 @@ def _see_that_nothing_is_read_uncommitted(engine: Engine, dialect: Dialect) -> N
         )
 
 
-def _see_that_it_is_a_file(engine: Engine) -> None:
+def _check_is_file(engine: Engine) -> None:
     if engine.url.database not in {None, "", ":memory:"} and "mode=memory" not in str(engine.url):
         return
     # If the application creates the connections itself, the URL does not show their server.

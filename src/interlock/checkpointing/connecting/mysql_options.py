@@ -54,7 +54,7 @@ def read(driver: str, query: Query) -> Options:  # noqa: ARG001 -- as for the ot
         if name in _OURS:
             raise ours(name, _OURS[name])
         if name in {"charset", "collation"}:
-            _see_that_it_is_unicode(name, value)
+            _check_is_unicode(name, value)
             if name == "collation":
                 options.arguments[name] = value
         elif name in _NUMBERS:
@@ -75,7 +75,7 @@ def read(driver: str, query: Query) -> Options:  # noqa: ARG001 -- as for the ot
     return options
 
 
-def _see_that_it_is_unicode(name: str, value: str) -> None:
+def _check_is_unicode(name: str, value: str) -> None:
     # MySQL's utf8 lacks characters such as emoji, so use utf8mb4.
     if not value.lower().startswith("utf8"):
         raise StoreError(

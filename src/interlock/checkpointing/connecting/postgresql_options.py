@@ -35,7 +35,7 @@ def read(driver: str, query: Query) -> Options:
             raise ours(name, _OURS[name])
         else:
             _one(options, driver, name, single(name, value))
-    _see_that_libpq_takes_them(options)
+    _check_by_libpq(options)
     return options
 
 
@@ -62,7 +62,7 @@ def _one(options: Options, driver: str, name: str, value: str) -> None:
         options.query[name] = value
 
 
-def _see_that_libpq_takes_them(options: Options) -> None:
+def _check_by_libpq(options: Options) -> None:
     try:
         from psycopg import conninfo  # noqa: PLC0415 -- an extra, and the error for a missing one comes where it is opened
         from psycopg.errors import Error  # noqa: PLC0415

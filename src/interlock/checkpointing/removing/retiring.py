@@ -216,7 +216,7 @@ def _holds(connection: Connection, policy: Retirement, instance: Instance) -> _K
     for reason, look in looks:
         if connection.execute(look.limit(1)).first() is not None:
             return _Kept(reason)
-    if instance.thread_id is not None and waiting.are_there(connection):
+    if instance.thread_id is not None and waiting.has_inputs(connection):
         look = sa.select(waiting.inputs.c.input_id).where(waiting.inputs.c.thread_id == instance.thread_id).limit(1)
         if connection.execute(look, execution_options=waiting.BESIDE_THE_QUEUE).first() is not None:
             return _Kept("an input waits for its run")

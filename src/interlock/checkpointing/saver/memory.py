@@ -135,9 +135,9 @@ class Conversation:
                 self.size -= len(known.messages) * _IN_LIST + _LIST
             self.lists[slot] = stored
         while len(self.channels) > NAMESPACES:
-            self._let_go(next(iter(self.channels)))
+            self._evict(next(iter(self.channels)))
 
-    def _let_go(self, namespace: str) -> None:
+    def _evict(self, namespace: str) -> None:
         del self.channels[namespace]
         self.size -= self._sizes.pop(namespace)
         for slot in [slot for slot in self.lists if slot[0] == namespace]:
@@ -145,13 +145,13 @@ class Conversation:
 
     def claim(self, message: Message, message_id: str) -> None:
         """Assign an id to a message that was stored without one. Its position in a list identifies it."""
-        self._no_longer_nameless(message)
+        self._drop_digest(message)
         message.claim(message_id)
         self.learn_id(message, message_id)
 
     def supersede(self, message: Message) -> None:
         """Mark a message without an id as stored again with one."""
-        self._no_longer_nameless(message)
+        self._drop_digest(message)
         message.claimable, message.superseded = False, True
 
     def learn_again(self, message: Message, name: str | None) -> None:
@@ -163,7 +163,7 @@ class Conversation:
         elif name is None:
             message.claimable = False
 
-    def _no_longer_nameless(self, message: Message) -> None:
+    def _drop_digest(self, message: Message) -> None:
         key = digest(message.kind, message.body)
         if self.by_digest.get(key) is message:
             del self.by_digest[key]
@@ -204,7 +204,7 @@ class Memory:
             conversation = self._known.get(thread_id)
             if conversation is None or conversation.dead:
                 conversation = Conversation(thread_id)
-                self._let_in(conversation)
+                self._admit(conversation)
             else:
                 self._known.move_to_end(thread_id)
             return conversation
@@ -216,20 +216,20 @@ class Memory:
     def replace(self, conversation: Conversation) -> None:
         """Replace the conversation of its thread."""
         with self._guard:
-            self._let_in(conversation)
+            self._admit(conversation)
 
     def forget(self, conversation: Conversation) -> None:
         """Discard a conversation, so that the next user queries the database."""
         with self._guard:
             conversation.dead = True
             if self._known.get(conversation.thread_id) is conversation:
-                self._let_go(conversation.thread_id)
+                self._evict(conversation.thread_id)
 
     def forget_threads(self, which: Callable[[str], bool]) -> None:
         """Discard the conversations of some threads."""
         with self._guard:
             for thread_id in [known for known in self._known if which(known)]:
-                self._let_go(thread_id)
+                self._evict(thread_id)
 
     def used(self, conversation: Conversation) -> None:
         """Mark a conversation as used, update its size, and evict others above the limit."""
@@ -260,16 +260,16 @@ class Memory:
                 going.append(thread_id)
                 left -= conversation.counted
         for thread_id in going:
-            self._let_go(thread_id)
+            self._evict(thread_id)
 
-    def _let_in(self, conversation: Conversation) -> None:
+    def _admit(self, conversation: Conversation) -> None:
         if conversation.thread_id in self._known:
-            self._let_go(conversation.thread_id)
+            self._evict(conversation.thread_id)
         conversation.counted = conversation.size
         self._total += conversation.counted
         self._known[conversation.thread_id] = conversation
 
-    def _let_go(self, thread_id: str) -> None:
+    def _evict(self, thread_id: str) -> None:
         conversation = self._known.pop(thread_id)
         conversation.dead = True
         self._total -= conversation.counted

@@ -12,7 +12,7 @@ from ..database import Database
 from ..encryption import misplaced
 from ..tables.checkpoints import channel_values, checkpoints, threads, writes
 from ..tables.conversations import conversations, messages
-from ..tables.inputs import BESIDE_THE_QUEUE, are_there, inputs
+from ..tables.inputs import BESIDE_THE_QUEUE, has_inputs, inputs
 from ..tables.workflow import PROTECTED
 from ..vault import Placed, Vault
 from .encoding.sealing import Place, Sealing, checkpoint_place, message_place, value_place, writes_place
@@ -122,7 +122,7 @@ def reencrypt(storage: Storage, sealing: Sealing, progress: Progress | None = No
     for table in PROTECTED:
         done, skipped = _add((done, skipped), reencrypt_texts(workflow, table, progress))
     with workflow.read() as connection:
-        has_queue = are_there(connection)
+        has_queue = has_inputs(connection)
     if has_queue:
         done, skipped = _add((done, skipped), reencrypt_texts(workflow, inputs, progress, options=BESIDE_THE_QUEUE))
     return ReencryptReport(done, skipped)

@@ -41,7 +41,7 @@ class Writer:
         try:
             data = ormsgpack.packb(value, default=self._extension, option=EXACT)
         except (TypeError, ValueError):
-            self._say_what_was_refused(value)
+            self._raise_refusal(value)
             return self._pack_unusual(value)
         # Msgpack packs byte arrays as bytes. These type bytes are rare in values without either.
         if (b"\xc4" in data or b"\xc5" in data or b"\xc6" in data) and holds_buffer(value):
@@ -56,10 +56,10 @@ class Writer:
         except Refused:
             raise
         except (TypeError, ValueError, RecursionError) as error:
-            self._say_what_was_refused(value)
+            self._raise_refusal(value)
             raise too_deep(type(value)) from error
 
-    def _say_what_was_refused(self, value: Any) -> None:
+    def _raise_refusal(self, value: Any) -> None:
         """Raise the error of the hook, which msgpack discards."""
         refused, self._refused = self._refused, None
         if refused is None:

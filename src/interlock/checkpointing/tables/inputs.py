@@ -28,7 +28,7 @@ inputs = sa.Table(
 """One row for each input that no run has taken yet."""
 
 
-def are_there(connection: Connection) -> bool:
+def has_inputs(connection: Connection) -> bool:
     """Whether this database has a queue's inputs."""
     if connection.dialect.name != "postgresql":
         return False
@@ -41,9 +41,9 @@ def erase(connection: Connection, *which: sa.ColumnElement[bool]) -> int:
     Returns:
         The number of deleted inputs.
     """
-    if not are_there(connection):
+    if not has_inputs(connection):
         return 0
     return connection.execute(sa.delete(inputs).where(*which), execution_options=BESIDE_THE_QUEUE).rowcount
 
 
-__all__ = ["BESIDE_THE_QUEUE", "are_there", "erase", "inputs"]
+__all__ = ["BESIDE_THE_QUEUE", "erase", "has_inputs", "inputs"]

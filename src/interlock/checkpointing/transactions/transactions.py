@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from ...tools.errors import CommitUnknown, StoreUnavailable
 from ..database import Database
-from ..due import see_that_it_joins
+from ..due import check_can_join
 from ..fault_points import FaultPoint, reach
 from ..faults import commit_unknown
 from . import lost_commits
@@ -133,7 +133,7 @@ class Transactions:
                 yield own
             return
         self.refuse_held()
-        see_that_it_joins(self.database, connection)
+        check_can_join(self.database, connection)
         yield connection
 
     def wait_until(self, done: Callable[[], bool], seconds: float) -> bool:

@@ -19,7 +19,7 @@ from ...tools.errors import RuleError
 from ...tools.ids import derive
 from ...tools.principal import Principal
 from ..proposals.withdrawing import withdrawn
-from ..running.broken_rules import tell
+from ..running.broken_rules import report
 from ..running.engine import Engine
 from ..running.scope import outside_scope
 from .chat_question import SHOWN_IN_CHAT, chat_of, question
@@ -108,7 +108,7 @@ def _read(engine: Engine, instance: Instance, chat: Chat, text: str | None) -> b
             return answer
         raise odd_answer(rule, answer, "return True for a yes, False for a no, and None for anything else")
     except RuleError as error:  # an error is not a yes
-        tell(error, instance)
+        report(error, instance)
         return None
 
 

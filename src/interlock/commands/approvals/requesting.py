@@ -40,7 +40,7 @@ class Asked:
     approval: ApprovalRequest
 
 
-Stands = Asked | ApprovalRequest | Outcome | Overdue | None
+CallStatus = Asked | ApprovalRequest | Outcome | Overdue | None
 """The status of a call: its open request; its answer, if it was denied, rejected or too late; None if it may run."""
 
 
@@ -59,9 +59,9 @@ class Requests:
         self._thread_id = thread_id
         self._interrupt_id = interrupt_id
 
-    def stand(
+    def status_of(
         self, connection: Connection, proposal: Proposal, approval: ApprovalRequest | None, unit: Unit | None = None
-    ) -> Stands:
+    ) -> CallStatus:
         """The status of a call, in a write transaction; if it needs a decision and has no request, this makes the request.
 
         Args:
@@ -105,13 +105,13 @@ class Requests:
             return commands.refuse(connection, proposal, self._moved_on(approval, unit))
         return self._reopened(connection, approval)
 
-    def _request(self, connection: Connection, proposal: Proposal, unit: Unit | None) -> Stands:
+    def _request(self, connection: Connection, proposal: Proposal, unit: Unit | None) -> CallStatus:
         commands, workflow_id = self._commands, self._commands.scope.workflow_id
         if unit is None:
             unit = commands.unit(connection)
             if (asked := approval_rows.load(connection, workflow_id, proposal.key)) is not None:
                 # Another process that runs the same step made the request before this one locked the instance.
-                return self.stand(connection, proposal, asked, unit)
+                return self.status_of(connection, proposal, asked, unit)
         commands.check_line(unit)
         commands.check_revision(unit, proposal)
         verdict = commands.judge_now(unit, proposal)
@@ -238,4 +238,4 @@ def closed_denial(approval: ApprovalRequest, tool: str) -> Denial:
     )
 
 
-__all__ = ["Asked", "Overdue", "Requests", "Stands", "closed_denial", "may_execute"]
+__all__ = ["Asked", "CallStatus", "Overdue", "Requests", "closed_denial", "may_execute"]

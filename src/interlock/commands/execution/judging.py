@@ -32,7 +32,7 @@ from ...tools.errors import (
 )
 from ...tools.redaction import Secrets
 from ..origins.capturing import Sources
-from ..running.broken_rules import tell
+from ..running.broken_rules import report
 from ..running.engine import Engine
 from ..running.operations import Sessions
 from .audit_payloads import secrets_of
@@ -168,7 +168,7 @@ class _Asking:
             contract = self._commands.engine.definition.contracts.get(self._proposal.tool)
             secrets = Secrets() if contract is None else secrets_of(contract, self._proposal.arguments)
             secrets.learn_from(self._unit.instance.data, self._commands.engine.definition.sensitive)
-            tell(denial.error, self._unit.instance, secrets)
+            report(denial.error, self._unit.instance, secrets)
         if self._spoiled:
             raise DeniedError(denial)
         return denial

@@ -49,11 +49,11 @@ def left_behind(definition: Definition, unit: Unit, attempt: Attempt, proposal: 
     try:
         shown = output_of(definition, attempt.contract, output)
     except InvalidOutput as error:
-        problems += _told(error)
+        problems += _problem_texts(error)
     try:
         data = data_after(definition, unit, attempt)
     except InvalidOutput as error:
-        problems += _told(error)
+        problems += _problem_texts(error)
     stated = [output] if attempt.contract.kind is ToolKind.EVENT and isinstance(output, Event) else []
     envelopes: list[EventEnvelope] = []
     for event in [*attempt.context.emitted, *stated]:
@@ -99,7 +99,7 @@ def invalid(contract: ToolContract, problems: Iterable[str]) -> InvalidOutput:
     )
 
 
-def _told(error: InvalidOutput) -> list[str]:
+def _problem_texts(error: InvalidOutput) -> list[str]:
     problems = error.details.get("problems") or [{"field": "", "problem": error.message}]
     return [f"{item['field']}: {item['problem']}" if item["field"] else str(item["problem"]) for item in problems]
 

@@ -54,14 +54,16 @@ class Outcomes:
 
     def deny(self, unit: Unit, proposal: Proposal, denial: Denial) -> Outcome:
         """Record a denial and answer with it."""
-        return self._denied(unit, proposal.requester, denial, self._said(unit, proposal), tool=self._tool(proposal))
+        return self._denied(
+            unit, proposal.requester, denial, self._recorded_call(unit, proposal), tool=self._tool(proposal)
+        )
 
     def held(self, unit: Unit, proposal: Proposal, denial: Denial, approval: ApprovalRequest) -> Outcome:
         """Answer a granted proposal with a temporary denial; recorded only once, because it is retried."""
         about = (approval.approval_id, denial.code.value, denial.policy)
         audit_ref = AuditRef(derive("audit", "held", *about))
         known = audit_rows.exists(unit.connection, unit.instance.workflow_id, audit_ref)
-        said = None if known else self._said(unit, proposal)
+        said = None if known else self._recorded_call(unit, proposal)
         result = self._record(
             unit,
             proposal.requester,
@@ -100,14 +102,19 @@ class Outcomes:
         for proposal in proposals:
             results.append(
                 self._record(
-                    unit, requester, denial, self._said(unit, proposal), tool=self._tool(proposal), allowed=allowed
+                    unit,
+                    requester,
+                    denial,
+                    self._recorded_call(unit, proposal),
+                    tool=self._tool(proposal),
+                    allowed=allowed,
                 )
             )
         unit.answer(results[-1])
         instance = unit.flush()
         return [Outcome(result, instance) for result in results]
 
-    def _said(self, unit: Unit, proposal: Proposal) -> JsonObject:
+    def _recorded_call(self, unit: Unit, proposal: Proposal) -> JsonObject:
         return {"key": proposal.key, "arguments": said_by(self.engine.definition, unit, proposal)}
 
     def _tool(self, proposal: Proposal) -> str:

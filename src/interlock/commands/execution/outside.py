@@ -119,7 +119,7 @@ class Outside:
                 return (yield from self._settled(work, proposal))
             yield Pause(pause)
             began = leases.clock()
-            ready = yield InStore(partial(self._once_more, ready=ready, proposal=proposal, problem=problem))
+            ready = yield InStore(partial(self._next_attempt, ready=ready, proposal=proposal, problem=problem))
             leases.granted(owner, seconds=self._store.lease_seconds, at=began)
 
     def _attempt(self, ready: Admitted, proposal: Proposal, owner: str) -> Steps["Outcome | Broken | Failed"]:
@@ -200,7 +200,7 @@ class Outside:
         unit.flush()
         return ready
 
-    def _once_more(self, connection: Connection, ready: Admitted, proposal: Proposal, problem: str) -> Admitted:
+    def _next_attempt(self, connection: Connection, ready: Admitted, proposal: Proposal, problem: str) -> Admitted:
         unit = self._own(connection, ready)
         context = self._execution.context(unit, ready.contract, proposal, ready.context.attempt + 1, later := Later())
         again = Admitted(

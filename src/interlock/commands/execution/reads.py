@@ -42,7 +42,7 @@ class Reads:
     def carry_out(self, proposal: Proposal) -> Steps[Outcome]:
         """Judge the read, run it, and record its answer."""
         done: Outcome
-        ready = yield InStore(lambda connection: self._look(connection, proposal), write=False)
+        ready = yield InStore(lambda connection: self._judge(connection, proposal), write=False)
         if isinstance(ready, Denial):
             denial = ready
             done = yield InStore(lambda connection: self._execution.refuse(connection, proposal, denial))
@@ -66,9 +66,9 @@ class Reads:
                 done = yield InStore(partial(self._failed, ready=ready, proposal=proposal, error=failure))
                 return done
             yield Pause(pause)
-            ready = self._once_more(ready, proposal, failure)
+            ready = self._next_attempt(ready, proposal, failure)
 
-    def _once_more(self, ready: Admitted, proposal: Proposal, problem: Exception) -> Admitted:
+    def _next_attempt(self, ready: Admitted, proposal: Proposal, problem: Exception) -> Admitted:
         """The next attempt. A read has no effects, so only the last attempt is recorded."""
         logger.warning(
             "attempt %d of %s in %s failed, and is made again",
@@ -82,7 +82,7 @@ class Reads:
         context = self._execution.context(ready.unit, ready.contract, proposal, ready.context.attempt + 1, later)
         return replace(ready, arguments=ready.admission.arguments, context=context, sessions=later)
 
-    def _look(self, connection: Connection, proposal: Proposal) -> Admitted | Denial:
+    def _judge(self, connection: Connection, proposal: Proposal) -> Admitted | Denial:
         execution = self._execution
         unit = execution.looked_at(connection)
         execution.check_line(unit)

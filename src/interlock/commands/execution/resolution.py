@@ -114,7 +114,7 @@ def resolve(
         raise refused
     entry = _waiting(unit, key, resolution)
     if unit.instance.state == CANCELLING and resolution.found is Found.RETRY:
-        _see_that_it_undoes(unit, entry)
+        _check_undoes(unit, entry)
     unit.record(
         AuditKind.RESOLUTION,
         by,
@@ -203,7 +203,7 @@ def _waiting(unit: Unit, key: str | None, resolution: Resolution) -> LedgerEntry
     return entry
 
 
-def _see_that_it_undoes(unit: Unit, entry: LedgerEntry) -> None:
+def _check_undoes(unit: Unit, entry: LedgerEntry) -> None:
     """Refuse to retry an attempt on an instance that is being cancelled, unless the attempt undoes a call.
 
     Raises:

@@ -126,7 +126,7 @@ def _request(connection: Connection, commands: Commands, proposal: Proposal) -> 
     unit, _, approval = commands.unit_for(connection, proposal)
     if approval is not None:
         return approval  # another process has made the request since the lookup
-    return Requests(commands).stand(connection, proposal, None, unit)
+    return Requests(commands).status_of(connection, proposal, None, unit)
 
 
 def standing(engine: Engine, approval_id: str, by: Principal | None) -> Steps[ProposalStatus]:

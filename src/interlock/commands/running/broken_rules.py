@@ -32,7 +32,7 @@ _REMEMBERED = 1024
 _told: "OrderedDict[tuple[object, ...], None]" = OrderedDict()
 
 
-def tell(error: RuleError, asked: Asked, secrets: Secrets | None = None) -> None:
+def report(error: RuleError, asked: Asked, secrets: Secrets | None = None) -> None:
     """Log and trace a failed rule.
 
     Args:
@@ -54,17 +54,17 @@ def tell(error: RuleError, asked: Asked, secrets: Secrets | None = None) -> None
 
 
 def report_once(error: RuleError, asked: Asked) -> None:
-    """As `tell`, but only once per rule, state and revision, because the offered tools are computed very often."""
+    """As `report`, but only once per rule, state and revision, because the offered tools are computed very often."""
     key = (error.rule, type(error.__cause__), asked.workflow_id, asked.revision)
     if key in _told:
         return
     _told[key] = None
     while len(_told) > _REMEMBERED:
         _told.popitem(last=False)
-    tell(error, asked)
+    report(error, asked)
 
 
 _LONGEST = 8_000
 """The maximum length of a traceback in a trace."""
 
-__all__ = ["report_once", "tell"]
+__all__ = ["report", "report_once"]

@@ -141,7 +141,7 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         """The principal of the call; None for the application. Has to run on the caller's thread."""
         return by or user_of_request(self._merged(config))
 
-    def _let_in(self, config: Config, by: Principal | None, saver: Any) -> None:
+    def _check_may_change(self, config: Config, by: Principal | None, saver: Any) -> None:
         if by is not None:
             may_change(self.engine, saver, self._merged(config), by)
 

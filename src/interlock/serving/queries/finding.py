@@ -62,7 +62,7 @@ def _with_data(connection: sa.Connection, service: Service, caller: Caller, text
         if is_plain and wanted not in str(data).casefold():
             continue
         graph = service.workflows.by_name.get(workflow)
-        if graph is not None and _stands_in(redact(read_json(data), graph.engine.definition.sensitive), wanted):
+        if graph is not None and _contains(redact(read_json(data), graph.engine.definition.sensitive), wanted):
             ids.append(workflow_id)
             if len(ids) == SHOWN:
                 break
@@ -71,12 +71,12 @@ def _with_data(connection: sa.Connection, service: Service, caller: Caller, text
     return [found[one] for one in ids if one in found]
 
 
-def _stands_in(value: JSON, wanted: str) -> bool:
+def _contains(value: JSON, wanted: str) -> bool:
     match value:
         case dict():
-            return any(_stands_in(one, wanted) for one in value.values())
+            return any(_contains(one, wanted) for one in value.values())
         case list():
-            return any(_stands_in(one, wanted) for one in value)
+            return any(_contains(one, wanted) for one in value)
         case None | bool():
             return False
         case _:

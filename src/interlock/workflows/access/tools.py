@@ -71,12 +71,12 @@ def not_twice(system: str, ctx: ToolContext[AccessData]) -> bool | str:
     return True if until is None else f"{ctx.data.person} has access to {system} already, until {until[:10]}"
 
 
-def what_is_granted(system: str, days: int, view: GuardView) -> dict[str, Any]:
+def grant_preview(system: str, days: int, view: GuardView) -> dict[str, Any]:
     """What the manager is shown."""
     return {"person": view.data.person, "system": system, "days": days}
 
 
-@command("access.grant", effect="transactional", check=not_twice, preview=what_is_granted)
+@command("access.grant", effect="transactional", check=not_twice, preview=grant_preview)
 def grant_access(system: str, days: Days, justification: Justification, ctx: ToolContext[AccessData]) -> Access:
     """Give the person access to a system for 7 or 90 days. Their manager decides, and says why."""
     until = ctx.now + dt.timedelta(days=days)

@@ -114,7 +114,7 @@ class Message:
     def name(self) -> str | None:
         """The value of its id column."""
         if self.message_id is not None:
-            return self.message_id if can_stand_beside(self.message_id) else None
+            return self.message_id if fits_id_column(self.message_id) else None
         return SUPERSEDED if self.superseded else UNNAMED if self.claimable else None
 
     @property
@@ -242,7 +242,7 @@ def load_all(stored: Iterable[Message], otherwise: Callable[[Message], Any]) -> 
 
 def fast_body(message: BaseMessage) -> bytes | None:
     """The bytes of a message by the fast codec, without its id, or None if it needs the serializer."""
-    return _body(message) if message.id is None or can_stand_beside(message.id) else None
+    return _body(message) if message.id is None or fits_id_column(message.id) else None
 
 
 def _body(message: BaseMessage) -> bytes | None:
@@ -256,7 +256,7 @@ def _body(message: BaseMessage) -> bytes | None:
     return fast_fields(tag, fields)
 
 
-def can_stand_beside(message_id: object) -> bool:
+def fits_id_column(message_id: object) -> bool:
     """Whether an id fits its column in every database. An empty id has another meaning there."""
     return (
         type(message_id) is str and 0 < len(message_id) <= 255 and "\0" not in message_id and message_id.isprintable()

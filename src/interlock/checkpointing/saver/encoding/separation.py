@@ -25,9 +25,9 @@ from .messages import (
     PACK,
     UNPACK,
     Message,
-    can_stand_beside,
     fast_body,
     fast_fields,
+    fits_id_column,
     is_message_type,
     load_all,
 )
@@ -304,7 +304,7 @@ class Encoder:
             known = cls is not None and [*content.content[:2], content.content[3:]] == [
                 cls.__module__, cls.__name__, [VALIDATE]
             ]  # fmt: skip
-            if known and (message_id is None or can_stand_beside(message_id)):
+            if known and (message_id is None or fits_id_column(message_id)):
                 body = fast_fields(role, {**fields, "id": None})
                 if body is not None:
                     if message_id is not None and (erased := self._conversation.erased_ids.get(message_id)) is not None:

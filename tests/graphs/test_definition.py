@@ -234,7 +234,7 @@ def test_a_policy_that_may_ask_puts_an_approval_before_every_edge() -> None:
         unique_by=lambda edge: (edge[0], edge[1]),
     )
 )
-def test_of_any_workflow_that_compiles_the_drawing_is_the_policy(edges: list[tuple[int, int, bool, bool]]) -> None:
+def test_the_drawing_of_any_workflow_that_compiles_is_its_policy(edges: list[tuple[int, int, bool, bool]]) -> None:
     workflow = flow()
     for number in range(5):
         workflow.add_state(f"s{number}", final=number == 4)

@@ -60,7 +60,7 @@ def test_edges_may_be_added_before_their_states() -> None:
     assert workflow.definition().initial == "open"
 
 
-def test_the_same_edge_added_twice() -> None:
+def test_adding_an_edge_twice_is_refused() -> None:
     told(
         WorkflowDefinitionError,
         desk().add_edge("open", refund, "closed").definition,

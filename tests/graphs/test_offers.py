@@ -118,7 +118,7 @@ def test_in_read_only_mode_nothing_that_changes_is_offered_or_done(home: Home, r
     assert [record[0] for record in trail(graph, thread())] == ["started", "denial", "read"]
 
 
-def test_who_is_not_known_has_no_role_whatever_they_claim(home: Home, run: Runner, desk: Desk) -> None:
+def test_an_unidentified_caller_has_no_role_whatever_they_claim(home: Home, run: Runner, desk: Desk) -> None:
     nobody = Principal("anonymous", roles=frozenset({"supervisor"}))
     graph = home.compile(guarded(desk, ScriptedChatModel(["hello"]), None, policies=[OnlySupervisors()]))
     assert run(graph, said(), thread(), context=nobody)["next_allowed_tools"] == ["note.add"]

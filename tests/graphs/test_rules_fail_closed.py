@@ -198,7 +198,7 @@ def test_a_broken_guard_does_not_open_the_edge_that_is_tried_after_it(memory: Ho
     went_on(memory.compile(flow), Runner("invoke"), "rule_error")
 
 
-def test_what_is_withheld_by_a_broken_rule_is_recorded_once_although_nobody_proposed_it(memory: Home) -> None:
+def test_a_tool_withheld_by_a_broken_rule_is_recorded_once_without_a_proposal(memory: Home) -> None:
     flow = one_edge(ScriptedChatModel(["Hello.", "Hello again."]), guard=lambda view: view.data.nothing)
     graph = memory.compile(flow)
     for _ in range(2):
@@ -254,7 +254,7 @@ def with_notes(home: Home) -> None:
 
 @pytest.mark.parametrize("says", [True, "no", False, None])
 @pytest.mark.parametrize("rule", ["check", "preview", "when"])
-def test_what_a_rule_writes_is_rolled_back_whatever_it_says(sql: Home, rule: str, says: Any) -> None:
+def test_the_writes_of_a_rule_are_rolled_back_whatever_its_answer(sql: Home, rule: str, says: Any) -> None:
     with_notes(sql)
     meddles = Meddles(says)
     given: dict[str, Any] = {

@@ -60,7 +60,7 @@ async def test_an_async_function_decides_under_ainvoke_and_under_invoke(memory: 
     assert (await graph.ainvoke(said(), thread("t-2")))["state"] == "closed"
 
 
-def test_what_a_function_proposes_is_judged_like_anything_else(home: Home, run: Runner, desk: Desk) -> None:
+def test_a_functions_proposal_is_judged_like_any_other(home: Home, run: Runner, desk: Desk) -> None:
     turns = iter([("order.hold", {"orderId": "1"}), None])
     output = run(home.compile(one_state(desk, decide=lambda view: next(turns))), said(), thread())
     assert (desk.ran, codes(output)) == ([], ["unknown_tool"])

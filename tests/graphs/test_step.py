@@ -78,7 +78,7 @@ def test_a_read_changes_nothing_and_is_recorded(home: Home, run: Runner, desk: D
         (call("order.release", "nonsense"), "tool_not_allowed"),
     ],
 )
-def test_what_may_not_be_called_is_denied_and_recorded_and_its_body_never_runs(
+def test_a_forbidden_call_is_denied_and_recorded_and_its_body_never_runs(
     home: Home, run: Runner, desk: Desk, proposed: Any, code: str
 ) -> None:
     graph = home.compile(desk.workflow(ScriptedChatModel([proposed, "I see"])))

@@ -221,7 +221,7 @@ def test_two_runs_of_one_thread_move_it_once(sql: Home, desk: Desk) -> None:
     }
 
 
-def test_what_a_tool_was_given_cannot_be_changed_behind_the_rows_back(home: Home, run: Runner, desk: Desk) -> None:
+def test_changing_a_runs_output_does_not_change_the_row(home: Home, run: Runner, desk: Desk) -> None:
     graph = home.compile(desk.workflow(ScriptedChatModel(["hello"])))
     output = run(graph, said(), thread())
     before = copy.deepcopy(graph.instances.get(thread()).data)

@@ -151,7 +151,7 @@ class TestOnTheCommandLine:
         assert run("resume", "t-1").exit_code == 0
         assert on_call.RAN == ["refund 5", "refund 5"]
 
-    def test_what_was_proposed_from_outside_is_carried_out_once_approved(self, database: str) -> None:
+    def test_a_proposal_from_outside_the_graph_is_executed_once_approved(self, database: str) -> None:
         on_call.RAN.clear()
         with SQLCheckpointer(f"sqlite:///{database}") as saver:
             graph = on_call.workflow().compile(saver)

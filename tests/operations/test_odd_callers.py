@@ -88,7 +88,7 @@ LOOKS: dict[str, Callable[[Desk, Any], Any]] = {
 
 @pytest.mark.parametrize("act", [*WHO.values(), *LOOKS.values()], ids=[*WHO, *LOOKS])
 @pytest.mark.parametrize("by", ["mia", 7, {"id": "mia", "roles": ["boss", "chief"]}, ["mia"]])
-def test_who_acts_is_a_principal_and_no_name_of_one(act: Callable[[Desk, Any], Any], by: Any, desk: Desk) -> None:
+def test_the_actor_is_a_principal_and_not_a_name(act: Callable[[Desk, Any], Any], by: Any, desk: Desk) -> None:
     before = desk.stands
     with pytest.raises(PrincipalError, match=r"pass by=Principal"):
         act(desk, by)
@@ -114,14 +114,14 @@ WHICH: dict[str, Callable[[Desk, Any], Any]] = {
 
 
 @pytest.mark.parametrize("act", WHICH.values(), ids=WHICH)
-def test_what_says_no_instance_is_refused(act: Callable[[Desk, Any], Any], desk: Desk) -> None:
+def test_a_config_that_names_no_instance_is_refused(act: Callable[[Desk, Any], Any], desk: Desk) -> None:
     for which in [*TEXTS, {"configurable": None}, {"configurable": []}]:
         with pytest.raises(InterlockError):
             act(desk, which)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_what_is_no_id_of_a_request_or_a_delegation_is_unknown(
+def test_an_invalid_id_of_a_request_or_a_delegation_is_unknown(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     url = f"sqlite:///{tmp_path}/desk.db" if kind == "sqlite" else str(request.getfixturevalue("postgres_database"))
@@ -142,7 +142,7 @@ def test_what_is_no_id_of_a_request_or_a_delegation_is_unknown(
 
 
 @pytest.mark.parametrize("to", TEXTS)
-def test_what_names_nobody_is_given_nothing(to: Any, desk: Desk) -> None:
+def test_an_invalid_delegate_or_assignee_is_refused(to: Any, desk: Desk) -> None:
     before = desk.stands
     acts: tuple[Callable[[], Any], ...] = (
         lambda: desk.instances.delegate(to, by=MIA, until="1d"),
@@ -243,7 +243,7 @@ AMOUNTS = [
 
 
 @pytest.mark.parametrize("more", [*AMOUNTS, "1.5"])
-def test_what_is_no_amount_raises_nothing(more: Any, desk: Desk) -> None:
+def test_an_invalid_amount_raises_no_budget(more: Any, desk: Desk) -> None:
     with pytest.raises(InputError, match="Nothing was raised"):
         desk.instances.raise_budget(desk.id, "case", more, by=MIA, reason="r", key="k")
     assert desk.instances.budgets(desk.id)[0].raised == "0"

@@ -97,7 +97,7 @@ WRONG = [7, b"because", ["because"], {"why": "because"}, "x" * (LONGEST_REASON +
 
 
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-def test_what_is_no_reason_is_refused_alike_and_nothing_happens(act: Act) -> None:
+def test_an_invalid_reason_is_refused_everywhere_and_nothing_happens(act: Act) -> None:
     desk = Desk()
     act.before(desk)
     before, row = desk.recorded, desk.store.get(desk.id)

@@ -242,7 +242,7 @@ class TestFairly:
 
 class TestOnce:
     @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-    def test_of_several_ticks_one_takes_each_up(
+    def test_only_one_of_several_ticks_processes_each_stop(
         self, database: str, shop: Shop, tmp_path: Path, request: pytest.FixtureRequest
     ) -> None:
         url = f"sqlite:///{tmp_path}/shop.db" if database == "sqlite" else request.getfixturevalue("postgres_database")
@@ -287,7 +287,7 @@ class TestOnce:
         done = graph.instances.tick()
         assert (len(done.resumed), done.failed) == (3, [])
 
-    def test_what_a_killed_tick_had_taken_up_is_free_at_once(
+    def test_the_claims_of_a_killed_tick_are_free_at_once(
         self, shop: Shop, home: Home, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         graph = decided(home, shop.workflow([refund()], approval=RULE), ["t-1"])

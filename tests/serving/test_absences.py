@@ -33,7 +33,7 @@ def test_a_request_is_given_to_somebody_else_who_needs_the_role_as_before(at: Se
     assert at.desk.ran == []
 
 
-def test_who_asked_reminds_and_a_stranger_does_not(at: Served) -> None:
+def test_the_requester_may_remind_and_a_stranger_may_not(at: Served) -> None:
     path = f"/v1/approvals/{_asked(at)}/reminder"
     assert at.post(path, {}, "kim").status_code == 200
     assert at.post(path, {}, "lee").status_code == 403

@@ -134,7 +134,7 @@ def test_an_edit_is_judged_by_the_contract() -> None:
         assert at.desk.ran == ["refund W-7 3.00"]
 
 
-def test_what_does_not_fit_the_api_is_told_field_by_field() -> None:
+def test_a_request_that_does_not_fit_the_api_is_refused_with_each_field() -> None:
     with served() as at:
         answer = at.post(f"/v1/instances/{at.started()}/proposals", {"tool": 7, "arguments": []})
         assert answer.status_code == 422

@@ -139,7 +139,7 @@ def test_numbers_have_bounds_wherever_they_are_given(at: Served, number: str) ->
         assert called.status_code in {200, 400, 412}, etag
 
 
-def test_of_many_calls_with_one_revision_only_the_first_runs(tmp_path: Any) -> None:
+def test_only_the_first_of_many_calls_with_one_revision_runs(tmp_path: Any) -> None:
     with served(f"sqlite:///{tmp_path / 'desk.db'}") as at:
         workflow_id = at.started()
         etag = at.get(f"/v1/instances/{workflow_id}").headers["etag"]

@@ -118,7 +118,7 @@ def test_a_form_of_another_page_or_browser_or_person_counts_for_nothing(at: Serv
     assert at.desk.ran == []
 
 
-def test_what_changed_since_the_page_was_made_is_not_decided(at: Served) -> None:
+def test_a_request_that_changed_since_the_page_was_made_is_not_decided(at: Served) -> None:
     path = f"/console/approvals/{asked(at)}"
     fields = form_of(at.get(path, "sue"), f"{path}/decide") | {"decision": "approve", "digest": "sha256:other"}
     answer = at.ask("POST", f"{path}/decide", "sue", data=fields)

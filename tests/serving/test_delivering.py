@@ -76,7 +76,7 @@ def test_an_operator_delivers_what_nobody_sends_and_the_workflow_goes_on(place: 
     assert "duplicate" in again.text
 
 
-def test_what_is_wrong_is_said_at_its_field_and_nothing_is_delivered(place: Place) -> None:
+def test_an_invalid_field_is_named_and_nothing_is_delivered(place: Place) -> None:
     workflow_id = place.waiting()
     for amount, said in (("seven", "has to be a number"), ("1.5", "amount")):
         form = place.filled(workflow_id, amount=amount)

@@ -220,7 +220,7 @@ def test_nobody_gets_in_who_should_not(place: Place, route: tuple[str, str]) -> 
         {"context": {"principal": {"id": "kim"}}}, {"configurable": {"thread_id": "t"}},
     ],
 )  # fmt: skip
-def test_who_acts_is_never_read_from_a_body(place: Place, forged: dict[str, Any]) -> None:
+def test_the_principal_is_never_read_from_a_body(place: Place, forged: dict[str, Any]) -> None:
     at = place.at
     for path, body in (
         (f"/v1/approvals/{place.approval_id}/decision", {"decision": "approve"}),

@@ -143,7 +143,7 @@ def test_a_planned_version_of_no_workflow_that_is_served_is_refused() -> None:
         service(first().compile(), planned=[Workflow("other").add_state("open", final=True)], principal=by_header)
 
 
-def test_what_is_learned_is_read_and_sent_some_at_a_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_learned_examples_are_read_and_sent_in_pages(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
     examples = learning.examples
 

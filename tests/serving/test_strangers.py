@@ -89,7 +89,7 @@ def test_a_delegate_with_a_nul_is_refused(at: Served) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/instances", "/console/instances"])
-def test_where_the_database_is_is_shown_to_no_caller(
+def test_the_databases_address_is_shown_to_no_caller(
     at: Served, monkeypatch: pytest.MonkeyPatch, path: str, error: StoreError, status: int
 ) -> None:
     def read(*_: Any) -> None:

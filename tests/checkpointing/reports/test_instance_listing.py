@@ -117,7 +117,7 @@ def test_the_few_that_wait_are_on_one_page_however_many_are_newer(graph: Workflo
     ("limit", "after"),
     [(0, None), (1001, None), (True, None), (5, "x"), (5, "."), (5, "1."), (5, "-1.wf"), (5, "٣.wf")],
 )
-def test_what_cannot_be_listed_is_refused(graph: WorkflowGraph, limit: Any, after: str | None) -> None:
+def test_an_invalid_limit_or_cursor_is_refused(graph: WorkflowGraph, limit: Any, after: str | None) -> None:
     with graph.engine.store.read() as connection, pytest.raises(InputError):
         page(connection, Wanted(), limit=limit, after=after)
 

@@ -41,9 +41,7 @@ def test_a_read_that_stays_is_asked_about_and_then_read_or_not(
     assert kinds(graph, thread()).count("read") == len(shop.ran)
 
 
-async def test_of_several_reads_in_one_message_the_others_are_read_and_the_edited_one_is_read_as_edited(
-    shop: Shop, home: Home
-) -> None:
+async def test_an_edited_read_among_several_in_one_message_runs_as_edited(shop: Shop, home: Home) -> None:
     graph = home.compile(shop.workflow([[looking("1"), looking("13"), looking("2")]], policies=[Secret()]))
 
     (shown,) = asked(await graph.ainvoke(said(), thread(), context=ADA))

@@ -316,7 +316,7 @@ class TestDefaultsThatDifferEachTime:
 
 class TestRulesThatChangeWhatTheyLookAt:
     @pytest.mark.parametrize("role", ["check", "preview", "when", "policy"])
-    def test_what_runs_is_what_was_shown(self, home: Home, role: str) -> None:
+    def test_the_executed_call_is_the_shown_one(self, home: Home, role: str) -> None:
         ran: list[list[str]] = []
 
         def spoil(items: list[str]) -> bool:

@@ -59,7 +59,7 @@ def until_answered(work: Any) -> Any:
 
 
 @pytest.mark.parametrize(("per", "policy"), [("tenant", "sum"), ("principal", "number")])
-def test_of_concurrent_transactions_that_would_pass_a_cap_together_only_one_commits(
+def test_only_one_of_concurrent_transactions_that_would_exceed_a_cap_together_commits(
     per: str, policy: str, saver: SQLCheckpointer
 ) -> None:
     at_once = 3

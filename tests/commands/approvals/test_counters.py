@@ -192,7 +192,7 @@ def test_a_transaction_that_only_reads_makes_no_counter_and_counts_all_the_same(
 
 
 @pytest.mark.parametrize("per", ["principal", "tenant"])
-def test_what_a_workflow_without_a_limit_does_counts_for_one_that_has_it(shop: Shop, home: Home, per: str) -> None:
+def test_calls_of_a_workflow_without_the_limit_count_in_one_that_has_it(shop: Shop, home: Home, per: str) -> None:
     policy = LimitPerPeriod(2, "24h", [shop.refund], per=per)
     limited = home.compile(shop.workflow([refund(), refund()], policies=[policy]))
     assert answers(limited.invoke(said(), thread("a"), context=ADA)) == ["ok", "ok"]
@@ -300,7 +300,7 @@ class OwnLimit(Policy):
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_what_was_completed_is_counted_by_itself(store: WorkflowStore, seed: int) -> None:
+def test_completed_calls_have_their_own_counter(store: WorkflowStore, seed: int) -> None:
     run = Run(store, seed)
     for turn in range(60):
         run.step()

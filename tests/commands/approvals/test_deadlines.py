@@ -299,7 +299,7 @@ class TestManyAtOnce:
         home.clock.advance(25 * HOUR)
         assert len(graph.instances.tick(resume=False).lapsed) == 8
 
-    def test_what_cannot_be_settled_does_not_keep_the_others_waiting(
+    def test_a_stop_that_fails_does_not_delay_the_others(
         self, shop: Shop, home: Home, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("interlock.operations.ticking.BATCH", 1)

@@ -102,7 +102,7 @@ class TestReminders:
 class TestGranted:
     AT_THE_DOOR = {"thread_id": None, "interrupt_id": None, "status": ApprovalStatus.APPROVED}  # noqa: RUF012
 
-    def test_what_was_granted_first_is_carried_out_first_by_its_own_workflow(self, rows: Rows) -> None:
+    def test_granted_proposals_are_executed_in_order_by_their_own_workflow(self, rows: Rows) -> None:
         rows.add("a", decided_at=NOW - 1, **self.AT_THE_DOOR)
         rows.add("b", decided_at=NOW - 2, **{**self.AT_THE_DOOR, "status": ApprovalStatus.EDITED})
         rows.add("of another workflow", decided_at=NOW, **self.AT_THE_DOOR, workflow="desk")
@@ -111,7 +111,7 @@ class TestGranted:
         assert rows.found(approval_listing.granted) == ["b", "a"]
         assert rows.found(approval_listing.granted, limit=1) == ["b"]
 
-    def test_what_a_graph_asked_for_is_left_to_its_graph(self, rows: Rows) -> None:
+    def test_an_approval_that_a_graph_requested_is_executed_by_that_graph(self, rows: Rows) -> None:
         rows.add("stopped", decided_at=NOW, **{**self.AT_THE_DOOR, "interrupt_id": "i", "thread_id": "t"})
         rows.add("continued", decided_at=NOW, **{**self.AT_THE_DOOR, "thread_id": "t"})
         assert rows.found(approval_listing.granted) == []

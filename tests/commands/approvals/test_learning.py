@@ -106,7 +106,7 @@ def test_an_unknown_grouping_is_refused(graph: WorkflowGraph) -> None:
         graph.instances.outcomes(by=["weather"])
 
 
-def test_how_tools_fared(shop: Shop, home: Home) -> None:
+def test_the_report_counts_the_results_of_tools(shop: Shop, home: Home) -> None:
     from interlock.testing import call
 
     steps = [call("order.get", orderId="1"), refund(), refund("unpaid"), refund("unpaid"), call("desk.burn")]

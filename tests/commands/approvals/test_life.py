@@ -110,7 +110,7 @@ def test_a_request_is_decided(life: Life, decision: str, way: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("decision", DECISIONS)
 @pytest.mark.parametrize("closed", CLOSED)
-def test_what_is_closed_takes_no_further_decision(life: Life, closed: str, decision: str, way: str) -> None:
+def test_a_closed_request_takes_no_further_decision(life: Life, closed: str, decision: str, way: str) -> None:
     life.to(closed)
     ran = list(life.shop.ran)
     with pytest.raises(InterlockError) as refused:

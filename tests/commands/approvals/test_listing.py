@@ -61,7 +61,7 @@ def test_pages_give_each_once_and_the_oldest_first(graph: WorkflowGraph, limit: 
     assert keys == sorted(set(keys))
 
 
-def test_what_is_decided_meanwhile_shifts_nobody_out_of_the_next_page(graph: WorkflowGraph) -> None:
+def test_decisions_between_two_pages_do_not_shift_the_next_page(graph: WorkflowGraph) -> None:
     more(graph, 20)
     first = graph.instances.approvals(limit=10)
     with graph.engine.store.write() as connection:
@@ -89,7 +89,7 @@ def test_a_listing_of_approvals_can_be_filtered(graph: WorkflowGraph) -> None:
     "asked",
     [{"limit": 0}, {"limit": 1001}, {"limit": True}, {"after": "yesterday"}, {"after": "1."}, {"status": "lost"}],
 )
-def test_what_cannot_be_listed_is_refused(graph: WorkflowGraph, asked: dict[str, Any]) -> None:
+def test_an_invalid_limit_or_cursor_is_refused(graph: WorkflowGraph, asked: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         graph.instances.approvals(**asked)
 

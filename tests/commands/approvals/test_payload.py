@@ -184,7 +184,7 @@ def test_the_answers_of_user_interfaces_are_understood(shop: Shop, home: Home, s
         "x" * 10_000,
     ],
 )
-def test_what_is_no_answer_decides_nothing_and_says_what_one_looks_like(answer: Any) -> None:
+def test_an_invalid_answer_decides_nothing_and_the_error_shows_a_valid_one(answer: Any) -> None:
     with pytest.raises(InvalidResume, match="Nothing was decided") as refused:
         parse_answer(answer, tool="order.refund", wire_name="order_refund")
     assert len(refused.value.message) < 700
@@ -251,7 +251,7 @@ class TestWhatIsShown:
         ]
         assert [event["approvalId"] for event in events] == [pending(graph, thread())]
 
-    def test_what_is_sensitive_is_shown_to_the_approver_and_not_written_into_the_trail(self, home: Home) -> None:
+    def test_a_sensitive_argument_is_shown_to_the_approver_and_not_recorded(self, home: Home) -> None:
         from interlock import Workflow, command
         from interlock.testing import ScriptedChatModel, call
 

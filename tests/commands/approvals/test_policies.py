@@ -70,7 +70,7 @@ class TestLimits:
         assert answers(outcome(home, shop, [refund()], policy, name="b", by=MALLORY)) == ["policy_denied"]
         assert answers(outcome(home, shop, [refund()], policy, name="c", by=elsewhere)) == ["ok"]
 
-    def test_what_was_refused_does_not_count(self, shop: Shop, home: Home) -> None:
+    def test_a_refused_call_does_not_count(self, shop: Shop, home: Home) -> None:
         output = outcome(home, shop, [refund("unpaid"), refund()], LimitPerRun(1, [shop.refund]))
         assert answers(output) == ["check_failed", "ok"]
 
@@ -107,7 +107,7 @@ class TestSpending:
         home.clock.advance(31 * 24 * HOUR)
         assert answers(outcome(home, shop, [refund(amount="2")], policy, name="d")) == ["ok"]
 
-    def test_what_is_negative_makes_no_room(self, shop: Shop, home: Home) -> None:
+    def test_a_negative_amount_makes_no_room_under_a_cap(self, shop: Shop, home: Home) -> None:
         policy = SpendingCap(10, "amount", [shop.refund])
         output = outcome(home, shop, [refund(amount="-100"), refund(amount="11")], policy)
         assert answers(output) == ["ok", "policy_denied"]
@@ -221,7 +221,7 @@ class TestInTheRecord:
         assert shop.ran == ["refund 1 5"]
 
     @pytest.mark.parametrize("what", [True, None, "deny", Deny])
-    def test_what_is_no_ruling_is_not_taken_for_a_yes(self, shop: Shop, home: Home, what: Any) -> None:
+    def test_an_invalid_ruling_does_not_permit_the_call(self, shop: Shop, home: Home, what: Any) -> None:
         graph = home.compile(shop.workflow([refund()], policies=[Says("odd", what)]))
         assert answers(graph.invoke(said(), thread(), context=ADA)) == ["rule_error"]
         assert shop.ran == []
@@ -235,7 +235,9 @@ class TestInTheRecord:
         assert answers(graph.invoke(said(), thread(), context=ADA)) == ["rule_error"]
         assert shop.ran == []
 
-    def test_what_falls_under_a_further_rule_by_now_is_not_run_on_the_first_one(self, shop: Shop, home: Home) -> None:
+    def test_a_call_under_another_rule_since_its_approval_does_not_run_on_the_first(
+        self, shop: Shop, home: Home
+    ) -> None:
         """Approved by a supervisor; meanwhile so much was spent that a manager would have to be asked as well."""
         cap = SpendingCap(10, "amount", [shop.refund], per="tenant", otherwise=Approval(role="manager"))
         graph = home.compile(shop.workflow([refund(amount="6")], approval=Approval(role="supervisor"), policies=[cap]))

@@ -190,7 +190,7 @@ class TestChains:
 
 
 class TestEdits:
-    def test_where_no_edit_is_allowed_none_is_offered_or_taken(self, shop: Shop, home: Home) -> None:
+    def test_an_edit_is_neither_offered_nor_accepted_without_permission(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund()], approval=Approval(edit=False)))
         output = graph.invoke(said(), thread(), context=ADA)
         assert "edit" not in asked(output)[0]["review_configs"][0]["allowed_decisions"]
@@ -313,7 +313,7 @@ class TestRulesThatCannotBe:
         assert duration(text) == seconds
 
 
-def test_what_an_edge_and_a_policy_ask_for_are_both_asked_for_and_the_same_only_once() -> None:
+def test_approvals_of_an_edge_and_a_policy_are_both_requested_and_equal_ones_once() -> None:
     edge, policy = Approval(role="clerk"), Approval(role="manager")
     both = edge.followed_by(policy)
     assert [stage.role for stage in both.stages] == ["clerk", "manager"]

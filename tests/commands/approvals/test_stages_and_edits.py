@@ -80,7 +80,7 @@ class TestStages:
         assert status(graph, approval_id) == "edited"
         assert refusals(graph, thread()) == ["not_entitled"]
 
-    def test_who_agreed_may_still_say_no(self, shop: Shop, home: Home) -> None:
+    def test_an_approver_who_agreed_may_still_reject(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund()], approval=SUPERVISORS_THEN_MANAGER))
         graph.invoke(said(), thread(), context=ADA)
         approval_id = pending(graph, thread())

@@ -48,7 +48,7 @@ def test_a_command_that_says_no_has_used_its_approval(home: Home) -> None:
     assert status(graph, request["approvalId"]) == "used"
 
 
-def test_of_two_that_use_an_approval_at_once_one_keeps_nothing(shop: Shop, home: Home) -> None:
+def test_only_one_of_two_concurrent_uses_of_an_approval_commits(shop: Shop, home: Home) -> None:
     graph = home.compile(shop.workflow([refund()], approval=RULE))
     approval_id = pending_after(graph)
     graph.instances.decide(approval_id, "approve", by=BEN)

@@ -139,9 +139,7 @@ def test_an_answer_to_a_request_under_another_approval_does_not_count(home: Any)
 
 
 @pytest.mark.parametrize("home", HOMES.values(), ids=HOMES.keys())
-def test_what_was_asked_can_be_answered_when_a_description_was_reworded_since(
-    home: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_request_can_be_answered_after_a_description_was_reworded(home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     RAN.clear()
     saver, store = InMemorySaver(), WorkflowStore.in_memory()
     home(saver, store).invoke(said(), thread(), context=ADA)

@@ -23,7 +23,7 @@ from tests.commands.approvals.support import (
 )
 
 
-def test_who_is_of_another_tenant_or_names_another_instance_decides_nothing(shop: Shop, home: Home) -> None:
+def test_a_principal_of_another_tenant_or_instance_decides_nothing(shop: Shop, home: Home) -> None:
     graph = home.compile(shop.workflow([refund(), "that is all"], approval=RULE))
     (shown,) = asked(graph.invoke(said(), thread(), context=ADA))
     graph.invoke(said(), thread("t-2"), context=ADA)

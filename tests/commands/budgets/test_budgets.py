@@ -20,7 +20,7 @@ from interlock.tools import ContractError, InputError, PrincipalError, WorkflowD
 from .support import ANN, BOB, BOSS, PRICES, SAID, MeteredModel, compiled, desk, on, stopped
 
 
-def test_what_models_used_is_counted_and_a_spent_budget_stops_the_run(store: WorkflowStore) -> None:
+def test_the_use_of_models_is_counted_and_a_spent_budget_stops_the_run(store: WorkflowStore) -> None:
     model = MeteredModel(used=[30])
     graph = compiled(store, model, Budget(tokens=100, reserve=40, name="case"))
     assert [stopped(graph.invoke(SAID, on("t-1"), context=ANN)) for _ in range(3)] == [None, None, None]

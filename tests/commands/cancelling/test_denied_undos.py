@@ -156,7 +156,7 @@ async def later(done: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     "undo", [later, lambda done: (yield), "seat", 7, True, [], Undo(release, later), Undo(release, 7)]
 )
-def test_what_cannot_undo_anything_is_refused_where_it_is_written(undo: Any) -> None:
+def test_a_tool_that_cannot_undo_is_refused_in_the_definition(undo: Any) -> None:
     given = Undo(release, undo) if callable(undo) and not isinstance(undo, Undo) else undo
     with pytest.raises(ContractError, match="undo"):
         command("seat.take", effect="transactional", undo=given)(_take)

@@ -13,7 +13,7 @@ from interlock.tools import InProgress, InputError, OutcomeUnknown, WorkflowFini
 from .support import ANN, BOSS, Trips
 
 
-def test_what_was_carried_out_is_undone_newest_first_in_all_three_kinds_of_effect(trips: Trips) -> None:
+def test_executed_calls_of_all_three_effects_are_undone_newest_first(trips: Trips) -> None:
     trip = trips.start()
     assert trips.call(trip, "seat.reserve", seat="4a").ok
     assert trips.call(trip, "card.charge", amount=30).ok
@@ -56,7 +56,7 @@ def test_cancelling_again_changes_nothing(trips: Trips) -> None:
     assert trips.instances.cancellation(trip, by=ANN) == first
 
 
-def test_what_cannot_be_undone_is_listed_and_recorded(trips: Trips) -> None:
+def test_calls_that_cannot_be_undone_are_listed_and_recorded(trips: Trips) -> None:
     trip = trips.start()
     trips.call(trip, "seat.reserve", seat="4a")
     trips.call(trip, "gift.add", what="tea")
@@ -82,7 +82,7 @@ def test_what_cannot_be_undone_is_listed_and_recorded(trips: Trips) -> None:
     assert len(needed) == 2  # that it is cancelled, and that somebody is needed
 
 
-def test_what_somebody_had_undone_before_is_not_undone_again(trips: Trips) -> None:
+def test_a_call_that_was_undone_before_is_not_undone_again(trips: Trips) -> None:
     trip = trips.start()
     trips.call(trip, "seat.reserve", seat="4a")
     trips.call(trip, "seat.reserve", seat="5a")
@@ -128,7 +128,7 @@ def test_the_undos_are_for_the_cancel_alone(trips: Trips) -> None:
     assert "card.refund" not in {one.tool for one in trips.instances.explain(trip).not_allowed}
 
 
-def test_what_is_finished_is_not_cancelled(trips: Trips) -> None:
+def test_a_finished_instance_is_not_cancelled(trips: Trips) -> None:
     trip = trips.start()
     asked = trips.call(trip, "trip.leave")
     trips.instances.decide(asked.pending.proposal_id, "approve", by=BOSS)
@@ -145,7 +145,7 @@ def test_a_cancel_takes_a_reason(trips: Trips) -> None:
     assert trips.instances.get(trip).state == "open"
 
 
-def test_what_a_dry_run_would_undo_is_left_for_a_person(trips: Trips) -> None:
+def test_a_cancel_in_a_dry_run_leaves_the_calls_to_a_person(trips: Trips) -> None:
     trip = trips.start()
     trips.call(trip, "seat.reserve", seat="4a")
     dry = Trips(trips.store, mode=Mode.DRY_RUN)
@@ -182,7 +182,7 @@ def test_an_outcome_that_nobody_knows_holds_up_what_is_older(trips: Trips) -> No
     assert trips.outside.done == ["recall ann"]
 
 
-def test_what_did_not_happen_after_all_is_not_undone(trips: Trips) -> None:
+def test_a_call_that_did_not_happen_is_not_undone(trips: Trips) -> None:
     trip = trips.start()
     trips.outside.fails = {"send ann"}
     with pytest.raises(OutcomeUnknown):

@@ -68,7 +68,7 @@ def test_a_guard_and_states_bound_it_and_a_guard_that_breaks_is_no_yes(store: Wo
     assert broken.instances.get(trip).state == "open"
 
 
-def test_what_has_left_the_states_in_which_it_may_be_cancelled_is_not(store: WorkflowStore) -> None:
+def test_an_instance_outside_the_cancellable_states_is_not_cancelled(store: WorkflowStore) -> None:
     flow = Workflow("plain")
     flow.add_state("open").add_state("late")
     flow.add_edge("open", close, "late").add_edge("late", close, "late").cancellable(role="supervisor", states=["open"])
@@ -158,7 +158,7 @@ def test_a_deadline_that_comes_while_a_command_runs_waits_for_its_end(store: Wor
     assert trips.outside.done == ["charge 3", "refund p-3 3"]
 
 
-def test_what_a_workflow_may_not_say() -> None:
+def test_an_invalid_cancellable_is_refused() -> None:
     flow = Workflow("plain")
     for wrong in ({}, {"role": ""}, {"after": "soon"}, {"role": "a", "states": "open"}, {"role": "a", "when": 1}):
         with pytest.raises(WorkflowDefinitionError):
@@ -184,7 +184,7 @@ def test_the_picture_and_the_proofs_include_the_cancel(trips: Trips) -> None:
     assert any("it is cancelled" in str(step.because) for step in proof.counterexample.steps)  # type: ignore[union-attr]
 
 
-def test_what_was_erased_leaves_no_cancellation(store: WorkflowStore) -> None:
+def test_an_erased_instance_leaves_no_cancellation(store: WorkflowStore) -> None:
     trips = Trips(store, role="supervisor", after="1d")
     trips.graph = trips.flow.compile(InMemorySaver(), workflow_store=store)
     flow_thread: RunnableConfig = {"configurable": {"thread_id": "t-erased"}}

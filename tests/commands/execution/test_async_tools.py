@@ -67,7 +67,7 @@ async def test_async_tools_run_under_ainvoke(url: str) -> None:
         assert [message.content.count('"text":"1"') for message in output["messages"][4:6]] == [1, 1]
 
 
-async def test_what_a_refusing_async_tool_wrote_is_rolled_back(url: str) -> None:
+async def test_the_writes_of_a_refusing_async_tool_are_rolled_back(url: str) -> None:
     async with SQLCheckpointer(url) as saver:
         graph = workflow(call("note.write", text="refuse"), call("note.count"), "done").compile(saver)
         output = await graph.ainvoke(said(), thread())
@@ -92,7 +92,7 @@ async def test_an_async_tool_runs_under_invoke_where_a_loop_runs_already(url: st
         assert codes(graph.invoke(said(), thread())) == ["ok"] * 2
 
 
-def test_what_belongs_to_a_loop_works_again_in_the_next_synchronous_call(url: str) -> None:
+def test_every_synchronous_call_runs_an_async_tool_on_the_same_loop(url: str) -> None:
     loops: list[Any] = []
 
     @read("loop.get")

@@ -45,7 +45,7 @@ class Mail:
 
 @pytest.mark.parametrize("timed", [False, True], ids=["untimed", "timed"])
 @pytest.mark.parametrize("effect", [None, "idempotent"])
-def test_what_may_run_twice_asks_in_its_body_and_goes_on_with_the_answer(
+def test_a_repeatable_body_may_interrupt_and_continues_with_the_answer(
     home: Home, run: Runner, effect: str | None, timed: bool
 ) -> None:
     mail = Mail(effect, **({"timeout": 30} if timed else {}))
@@ -59,7 +59,7 @@ def test_what_may_run_twice_asks_in_its_body_and_goes_on_with_the_answer(
     assert mail.sent == ["mail", "mail", "copy: yes"]  # LangGraph runs it again from its beginning
 
 
-def test_what_must_not_run_twice_is_not_run_again_and_a_person_says_what_became_of_it(home: Home, run: Runner) -> None:
+def test_an_at_most_once_effect_is_not_repeated_and_a_person_resolves_it(home: Home, run: Runner) -> None:
     mail = Mail("at_most_once")
     graph = home.compile(mail.flow(), destructive_in_memory=True)
 
@@ -73,7 +73,7 @@ def test_what_must_not_run_twice_is_not_run_again_and_a_person_says_what_became_
     assert mail.sent == ["mail"]
 
 
-def test_what_runs_in_a_transaction_is_refused_and_rolled_back(home: Home, run: Runner) -> None:
+def test_an_interrupt_in_a_transaction_is_refused_and_rolled_back(home: Home, run: Runner) -> None:
     mail = Mail("transactional")
     graph = home.compile(mail.flow())
 

@@ -74,7 +74,7 @@ def asked(ledger: Ledger, steps: Any) -> tuple[Any, list[float]]:
         return ended.value, pauses
 
 
-def test_what_was_carried_out_is_answered_with_its_result_as_if_nothing_had_been_lost() -> None:
+def test_a_command_whose_commit_was_lost_is_answered_with_its_result() -> None:
     ledger = Ledger(ENTRY)
     outcome, pauses = asked(ledger, looked_up(ledger, PROPOSAL, LOST))
     assert (outcome.result, outcome.replayed, outcome.head, pauses) == ({"ok": True}, False, "h", [])

@@ -79,7 +79,7 @@ def test_without_a_policy_a_read_has_one_attempt(memory: Home) -> None:
     assert flaky.attempts == [1]
 
 
-def test_what_a_read_refuses_is_not_asked_again(memory: Home) -> None:
+def test_a_refused_read_is_not_retried(memory: Home) -> None:
     flaky = Flaky(1, Refused("no such note"), retry=AGAIN)
 
     assert codes(memory.compile(flow(flaky.tool)).invoke(said(), thread())) == ["refused"]

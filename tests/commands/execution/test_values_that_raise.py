@@ -52,7 +52,7 @@ def plain(effect: Any = "transactional") -> Any:
 
 @pytest.mark.parametrize("kind", ["transactional", "idempotent", "read"])
 @pytest.mark.parametrize("raised", ERRORS)
-def test_what_a_tool_raises_is_on_record(raised: str, kind: Any) -> None:
+def test_an_exception_of_a_tool_is_recorded(raised: str, kind: Any) -> None:
     def do() -> str:
         """Do it."""
         raise ERRORS[raised]()
@@ -66,7 +66,7 @@ def test_what_a_tool_raises_is_on_record(raised: str, kind: Any) -> None:
 
 @pytest.mark.parametrize("raised", ERRORS)
 @pytest.mark.parametrize("rule", ["check", "guard", "when"])
-def test_what_a_rule_raises_is_a_denial(rule: str, raised: str) -> None:
+def test_an_exception_of_a_rule_is_a_denial(rule: str, raised: str) -> None:
     def broken(*_: Any) -> bool:
         raise ERRORS[raised]()
 
@@ -84,7 +84,7 @@ def test_what_a_rule_raises_is_a_denial(rule: str, raised: str) -> None:
 
 
 @pytest.mark.parametrize("given", VALUES)
-def test_what_a_check_answers_is_a_denial(given: str) -> None:
+def test_any_answer_of_a_check_is_a_denial(given: str) -> None:
     def check() -> Any:
         return VALUES[given]()
 

@@ -54,7 +54,7 @@ def test_words_that_a_namesake_of_another_tenant_said_of_the_same_instance_do_no
     assert reasons(graph, "Pay 700") == [UNTRUSTED]
 
 
-def test_what_an_erased_conversation_said_does_not_count_and_what_was_read_does(saver: SQLCheckpointer) -> None:
+def test_an_erased_conversation_is_no_source_and_tool_outputs_still_are(saver: SQLCheckpointer) -> None:
     graph = desk([call("bill.list"), "Done.", paying("DE11RENT")], saver)
     assert reasons(graph, "My account is DE11RENT, the bill is called Rent") == []
 

@@ -36,7 +36,7 @@ def test_an_approver_is_shown_where_each_argument_comes_from_that_is_asked_about
     assert request.payload["shown"]["origins"] == shown["origins"]  # type: ignore[index,call-overload]
 
 
-def test_what_an_approval_is_bound_to_has_the_origins_in_it() -> None:
+def test_the_binding_of_an_approval_includes_the_origins() -> None:
     graph, shown = waiting(paying(EVIL, 80))
     definition = graph.engine.definition
     (approval,) = graph.engine.store.pending_approvals(graph.instances.id_of(THREAD))

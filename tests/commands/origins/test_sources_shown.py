@@ -73,7 +73,7 @@ def test_each_argument_is_shown_with_its_source_and_what_stands_around_it(url: s
         ]
 
 
-def test_what_the_person_said_is_shown_with_who_said_it() -> None:
+def test_a_persons_words_are_shown_with_the_person() -> None:
     shown = asked(desk([paying_to(EVIL, 80)]), "Pay 80")
 
     told = dict(lines_of(shown))

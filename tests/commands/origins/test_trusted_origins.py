@@ -175,7 +175,7 @@ def test_an_id_is_good_for_the_kind_of_record_that_it_names() -> None:
     ]
 
 
-def test_what_cannot_be_undone_is_always_asked_about() -> None:
+def test_a_call_that_cannot_be_undone_always_needs_a_decision() -> None:
     assert asked("Delete bill 7", call("bill.delete", billId=7)) == ["TrustedOrigins: it cannot be undone"]
 
 
@@ -277,7 +277,7 @@ def test_an_approval_is_void_once_the_origin_that_it_was_asked_for_is_another_on
     assert [record.kind.value for record in graph.instances.audit(THREAD)].count("void") == 1
 
 
-def test_what_is_proposed_at_the_door_is_traced_too() -> None:
+def test_the_origins_of_a_proposal_from_outside_the_graph_are_traced() -> None:
     graph = desk(["Hello."])
     graph.invoke({"messages": [("user", "Pay 700 to DE11RENT")]}, THREAD, context=ADA)
 

@@ -200,7 +200,7 @@ def test_at_the_door_a_program_says_what_it_heard() -> None:
     assert graph.instances.propose(made, pay, order, principal=ADA, key="3").ok is True
 
 
-async def test_who_may_not_look_at_an_instance_says_nothing_there() -> None:
+async def test_a_principal_who_may_not_see_an_instance_adds_no_words_to_it() -> None:
     graph = tracing([], run_by="served").compile(destructive_in_memory=True)
     made = graph.instances.start(principal=ADA).workflow_id
 

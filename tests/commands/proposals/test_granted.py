@@ -117,7 +117,7 @@ def test_a_slow_one_does_not_hold_up_those_behind_it(home: Home, shop: Shop) -> 
     assert [None if one is None else one["output"] for one in results] == [True, True]
 
 
-def test_what_was_granted_and_is_void_by_now_is_answered_once(home: Home, shop: Shop) -> None:
+def test_a_granted_proposal_that_became_void_is_answered_once(home: Home, shop: Shop) -> None:
     desk = door(home, shop)
     (granted,) = grant(desk, "a")
     desk.propose("desk.park", key="p", orderId="1")
@@ -135,7 +135,7 @@ def test_the_tick_takes_another_edge_where_nobody_decided(home: Home, shop: Shop
     assert shop.ran == ["park 1"]
 
 
-def test_what_a_thread_proposed_is_carried_out_by_its_graph_alone(home: Home, shop: Shop) -> None:
+def test_a_threads_proposal_is_executed_only_by_its_graph(home: Home, shop: Shop) -> None:
     graph = home.compile(shop.workflow([call("order.refund", orderId="1", amount="5")], approval=RULE))
     graph.invoke(said(), thread(), context=ADA)
     instances: Instances = graph.instances

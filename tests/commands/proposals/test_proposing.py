@@ -42,9 +42,7 @@ def test_a_read_and_a_command_are_answered_with_their_results(home: Home, shop: 
 
 
 @HOWS
-def test_what_a_person_must_decide_waits_and_is_carried_out_once_when_it_is_granted(
-    home: Home, shop: Shop, how: str
-) -> None:
+def test_a_call_that_needs_a_decision_waits_and_is_executed_once_when_granted(home: Home, shop: Shop, how: str) -> None:
     desk = door(home, shop, how=how)
     pending = desk.asked()
     assert pending.to_json() == {
@@ -157,7 +155,7 @@ def test_a_stale_revision_asks_nobody(home: Home, shop: Shop) -> None:
     assert desk.graph.instances.approvals().approvals == ()
 
 
-def test_what_was_asked_about_is_not_voided_by_data_that_it_does_not_depend_on(home: Home, shop: Shop) -> None:
+def test_a_request_is_not_voided_by_data_that_it_does_not_depend_on(home: Home, shop: Shop) -> None:
     desk = door(home, shop)
     pending = desk.asked(key=None, revision=0)
     desk.propose("order.cancel", key="c", orderId="2")  # stays in the state; the revision moves
@@ -169,9 +167,7 @@ def test_what_was_asked_about_is_not_voided_by_data_that_it_does_not_depend_on(h
 
 @pytest.mark.parametrize("when", ["before it is decided", "after it was granted"])
 @pytest.mark.parametrize("why", ["transition", "preview", "its own rule"])
-def test_what_was_asked_about_is_void_when_what_it_depends_on_changed(
-    home: Home, shop: Shop, why: str, when: str
-) -> None:
+def test_a_request_is_void_when_its_binding_changed(home: Home, shop: Shop, why: str, when: str) -> None:
     desk = door(home, shop, approval=Approval(role="supervisor", strict=why == "its own rule"))
     pending = desk.asked()
     instances, approval_id = desk.graph.instances, pending.pending.proposal_id
@@ -272,7 +268,7 @@ def test_nobody_uses_the_key_of_somebody_else(home: Home, shop: Shop) -> None:
     assert shop.ran == ["cancel 1"]
 
 
-def test_who_is_denied_again_and_again_waits_and_others_do_not(home: Home, shop: Shop) -> None:
+def test_a_principal_with_many_denials_waits_and_others_do_not(home: Home, shop: Shop) -> None:
     desk = door(home, shop, run_by="tenant", limits=Limits(denials=3, pause=30))
     wrong = [desk.refund(key=f"{number}", amount="much") for number in range(6)]
     assert [code(one) for one in wrong] == ["invalid_arguments"] * 3 + ["limit_reached"] * 3
@@ -295,7 +291,7 @@ def test_a_lost_answer_is_given_even_to_somebody_who_waits(home: Home, shop: Sho
     assert code(desk.propose("order.cancel", key="c", orderId="1")) == "ok"
 
 
-def test_who_proposes_too_often_waits(home: Home, shop: Shop) -> None:
+def test_a_principal_who_proposes_too_often_waits(home: Home, shop: Shop) -> None:
     desk = door(home, shop, limits=Limits(rate=3))
     assert [code(desk.propose("order.get", orderId="1")) for _ in range(5)] == ["ok"] * 3 + ["limit_reached"] * 2
     home.clock.advance(61)

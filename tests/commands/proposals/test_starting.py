@@ -71,7 +71,7 @@ def test_sensitive_data_is_no_reason_against_the_same_start(home: Home, shop: Sh
     assert "sesame" not in str(started.payload)
 
 
-def test_who_is_not_served_and_may_not_run_it_is_refused(home: Home, shop: Shop) -> None:
+def test_a_person_who_is_not_served_and_may_not_run_it_is_refused(home: Home, shop: Shop) -> None:
     desk = door(home, shop)
     with pytest.raises(PrincipalError, match="may not run or see"):
         desk.start(MALLORY)

@@ -55,7 +55,7 @@ def test_a_withdrawn_proposal_is_recorded_told_and_never_carried_out(home: Home,
     assert code(desk.refund(key="new")) == "approval"
 
 
-def test_what_was_granted_and_did_not_run_yet_is_withdrawn_too(home: Home, shop: Shop) -> None:
+def test_a_granted_proposal_that_has_not_run_can_be_withdrawn(home: Home, shop: Shop) -> None:
     desk = door(home, shop)
     asked = desk.asked()
     desk.graph.instances.decide(asked.pending.proposal_id, "approve", by=BEN)
@@ -64,7 +64,7 @@ def test_what_was_granted_and_did_not_run_yet_is_withdrawn_too(home: Home, shop:
     assert shop.ran == []
 
 
-def test_what_is_being_executed_cannot_be_withdrawn(home: Home) -> None:
+def test_a_proposal_in_execution_cannot_be_withdrawn(home: Home) -> None:
     refused: list[InProgress] = []
 
     @command("letter.send", effect="at_most_once")
@@ -89,7 +89,7 @@ def test_what_is_being_executed_cannot_be_withdrawn(home: Home) -> None:
 
 
 @pytest.mark.parametrize("closed", ["used", "rejected", "expired", "void"])
-def test_what_is_closed_cannot_be_withdrawn(home: Home, shop: Shop, closed: str) -> None:
+def test_a_closed_request_cannot_be_withdrawn(home: Home, shop: Shop, closed: str) -> None:
     desk = door(home, shop)
     asked = desk.asked()
     instances, approval_id = desk.graph.instances, asked.pending.proposal_id
@@ -132,7 +132,7 @@ def test_a_graph_that_waits_for_a_withdrawn_approval_goes_on_and_tells_its_model
     assert shop.ran == []
 
 
-def test_what_was_withdrawn_counts_as_that_and_waits_for_nobody(home: Home, shop: Shop) -> None:
+def test_a_withdrawn_request_counts_as_withdrawn_and_waits_for_nobody(home: Home, shop: Shop) -> None:
     desk = door(home, shop)
     desk.withdraw(desk.asked())
     (row,) = desk.graph.instances.outcomes(by=["tool"])

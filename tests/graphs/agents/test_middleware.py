@@ -154,7 +154,7 @@ async def test_a_rejected_call_does_not_run_and_the_model_is_told_why(how: str) 
 
 
 @HOW
-async def test_of_several_calls_that_move_the_workflow_in_one_message_the_first_is_carried_out(how: str) -> None:
+async def test_the_first_of_several_moving_calls_in_one_message_is_executed(how: str) -> None:
     two = [call("order.refund", order_id="1", amount="5"), call("order.refund", order_id="2", amount="6")]
     agent = Agent([two, "done"], how)
 

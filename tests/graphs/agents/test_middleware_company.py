@@ -121,7 +121,7 @@ async def test_a_limit_of_tool_calls_ends_the_run_before_the_call_reaches_the_wo
 
 
 @HOW
-async def test_what_a_middleware_before_it_took_out_of_the_request_is_not_offered(how: str) -> None:
+async def test_a_tool_that_an_earlier_middleware_removed_is_not_offered(how: str) -> None:
     @wrap_model_call
     def only_reads(request: Any, handler: Any) -> Any:
         return handler(request.override(tools=[tool for tool in request.tools if tool.name == "order_get"]))

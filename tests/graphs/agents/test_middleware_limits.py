@@ -90,7 +90,7 @@ def test_the_calls_beyond_the_limit_stay_in_the_message_and_are_sent_back_with_t
     assert called == answered == [f"c{number}" for number in range(40)]
 
 
-def test_what_is_signed_of_a_call_does_not_grow_with_the_calls_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_signed_part_of_a_call_does_not_grow_with_earlier_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     signed: list[int] = []
     mark = Seal.mark
 

@@ -170,7 +170,7 @@ async def test_calls_of_one_message_are_answered_each_by_its_own_result_whatever
 
 
 @HOW
-async def test_of_two_calls_of_one_id_that_change_something_the_first_is_carried_out(how: str) -> None:
+async def test_the_first_of_two_commands_with_one_call_id_is_executed(how: str) -> None:
     agent = Agent(calling(tool_call("order_place", "c", sku="A"), tool_call("order_place", "c", sku="B")), how=how)
 
     done = await agent.say()
@@ -266,7 +266,7 @@ async def test_an_approval_is_void_where_the_workflow_moved_on_while_it_waited(h
 
 
 @HOW
-async def test_what_was_done_beside_a_waiting_approval_is_not_done_again(how: str) -> None:
+async def test_calls_beside_a_waiting_approval_are_not_repeated(how: str) -> None:
     calls = [
         tool_call("send_mail", "c1", to="bob"),
         tool_call("stock_get", "c2", sku="A"),
@@ -336,7 +336,7 @@ async def test_a_guard_of_another_middleware_runs_wherever_it_stands_in_the_list
     assert done["messages"][2].tool_call_id == "c1"
 
 
-async def test_what_another_middleware_makes_of_the_arguments_is_what_is_judged_shown_and_run() -> None:
+async def test_arguments_that_another_middleware_changed_are_judged_shown_and_run() -> None:
     @wrap_tool_call  # type: ignore[arg-type]
     def rewrite(request: Any, handler: Any) -> Any:
         return handler(request.override(tool_call={**request.tool_call, "args": {"sku": "rewritten"}}))

@@ -70,7 +70,7 @@ def everything() -> Any:
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["invoke", "ainvoke"])
-def test_what_the_model_is_sent_is_the_same_byte_for_byte(is_async: bool) -> None:
+def test_the_request_to_the_model_is_the_same_byte_for_byte(is_async: bool) -> None:
     assert len(CALLS) >= 12
     plainly, with_ours = ScriptedChatModel(script()), ScriptedChatModel(script())
 

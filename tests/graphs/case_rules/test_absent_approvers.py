@@ -197,7 +197,7 @@ def test_one_person_counts_once_however_many_they_decide_for(file: Place) -> Non
     assert [one.on_behalf_of for one in case.engine.store.decisions(approval)] == ["mia", None]
 
 
-def test_who_agreed_does_not_agree_again_by_a_delegate(file: Place) -> None:
+def test_an_approver_does_not_agree_again_by_a_delegate(file: Place) -> None:
     case, approval = at_the_door(file, Approval(by=["mia", "nil"], count=2))
     case.instances.decide(approval, "approve", by=MIA)
     case.instances.delegate("del", by=MIA, until="1d")

@@ -108,7 +108,7 @@ def go_on(case: Case, approval_id: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["graph", "door"])
-def test_whom_the_data_names_decides_until_when_the_data_says(way: str, home: Place) -> None:
+def test_the_approver_and_the_deadline_come_from_the_data(way: str, home: Place) -> None:
     case = home.open(flow, [GRANT], way=way)
     request = ask(case)
     assert request.rule.to_json() | {"edit": True} == {
@@ -205,7 +205,7 @@ def test_another_manager_before_it_runs_voids_what_the_first_one_approved(file: 
     ],
     ids=lambda value: None if isinstance(value, str) else "",
 )
-def test_what_names_nobody_or_gives_no_deadline_is_a_denial(rule: Approval, said: str, file: Place) -> None:
+def test_a_rule_that_names_nobody_or_no_deadline_is_a_denial(rule: Approval, said: str, file: Place) -> None:
     case = file.open(lambda model: flow(model, rule), [GRANT])
     output = case.say()
     assert codes(output) == ["rule_error"]

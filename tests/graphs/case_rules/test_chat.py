@@ -137,7 +137,7 @@ def test_a_yes_on_another_thread_of_the_same_instance_is_about_nothing_there(fil
 
 
 @pytest.mark.parametrize("text", ["yes", "no", "which card?"])
-def test_what_somebody_else_says_in_the_chat_is_not_read_as_an_answer(text: str, file: Place) -> None:
+def test_another_persons_message_in_the_chat_is_not_an_answer(text: str, file: Place) -> None:
     case = asked(file, "One moment.", chat=Chat("withdraw"))
     output = case.say(text, by=BOB)
     assert (cancelled(case), len(case.waiting())) == (0, 1)
@@ -187,7 +187,7 @@ def test_at_the_door_it_is_a_confirmation_like_any_other(file: Place) -> None:
     assert case.instances.proposal(waiting).ok
 
 
-def test_what_cannot_be_asked_in_the_chat_is_refused_where_it_is_written() -> None:
+def test_an_approval_that_the_chat_cannot_ask_is_refused_when_the_rule_is_made() -> None:
     with pytest.raises(ContractError, match="Only a confirmation"):
         Approval(role="boss", chat=Chat())
     with pytest.raises(ContractError, match="respond"):

@@ -78,7 +78,7 @@ def test_the_database_leaves_out_what_cannot_match_and_nothing_that_does(home: P
     assert view_of(case).carried_out("note.look") == 0
 
 
-def test_what_is_encrypted_is_compared_where_the_key_is(tmp_path: Any) -> None:
+def test_encrypted_arguments_are_compared_with_the_key(tmp_path: Any) -> None:
     key = Encryption({"k1": b"k" * 32})
     with SQLCheckpointer(f"sqlite:///{tmp_path}/notes.db", encryption=key) as saver:
         graph = flow(ScriptedChatModel([])).compile(saver, workflow_store=WorkflowStore(saver.database))

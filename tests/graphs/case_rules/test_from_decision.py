@@ -125,7 +125,7 @@ def test_nobody_agrees_without_it_and_it_is_held_to_its_type(file: Place) -> Non
     assert case.row.data["why"] == "Other interfaces edit."
 
 
-def test_what_was_stated_is_what_the_next_one_agrees_to(file: Place) -> None:
+def test_the_next_approver_agrees_to_the_stated_values(file: Place) -> None:
     rule = Approval(count=2, edit=False)
     case = file.open(lambda model: flow(model, rule), [GRANT])
     request = _asked(case)

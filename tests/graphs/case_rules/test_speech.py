@@ -221,7 +221,7 @@ def test_without_a_check_the_words_stream_as_they_come(file: Place) -> None:
     assert "".join(text_of(chunk) for chunk, _ in chunks if isinstance(chunk, AIMessageChunk)) == PROMISE
 
 
-def test_what_cannot_be_asked_is_refused_when_the_workflow_is_made() -> None:
+def test_an_invalid_speech_check_is_refused_when_the_workflow_is_made() -> None:
     async def later(words: str, view: GuardView) -> bool:
         return True
 

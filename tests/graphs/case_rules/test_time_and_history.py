@@ -93,7 +93,7 @@ def test_a_guard_a_tool_and_a_record_go_by_one_clock(home: Place) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_was_carried_out_decides_what_is_offered_and_what_a_check_lets_through(way: str, file: Place) -> None:
+def test_executed_calls_decide_which_tools_are_offered_and_admitted(way: str, file: Place) -> None:
     steps = [
         call("order.voucher", orderId="1"),
         call("order.cancel", orderId="1"),
@@ -233,7 +233,7 @@ def test_a_number_counts_however_a_rule_writes_it(file: Place) -> None:
     assert codes(file.open(asking, steps).say()) == ["ok", "ok", "check_failed"]
 
 
-def test_what_whoever_decides_stated_is_on_record_as_well() -> None:
+def test_values_stated_by_an_approver_are_recorded() -> None:
     @command("card.grant", effect="transactional")
     def grant(card: str, reason: Annotated[str, FromDecision("Why?")]) -> str:
         """Grant."""

@@ -89,7 +89,7 @@ def test_a_check_a_preview_and_a_condition_take_the_input_model_of_the_tool(file
     }
 
 
-def test_what_was_computed_once_is_shared_by_the_rules_and_the_tool_of_one_transaction(file: Place) -> None:
+def test_a_computed_value_is_shared_by_the_rules_and_the_tool_of_one_transaction(file: Place) -> None:
     asked.clear()
     case = file.open(unasked, [call("order.send", orderId="1", weight=2, carrier="x")])
     assert case.say()["last_result"]["output"] == 20

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from interlock import Refused, ToolContract, Workflow, command, read
+from interlock import Refused, ToolContext, ToolContract, Workflow, command, read
 from interlock.testing import ScriptedChatModel, call
-from tests.graphs.support import ADA, Home, codes, said, thread
+from tests.graphs.support import ADA, Home, answers, codes, said, thread
 
 EFFECTS = ["transactional", "idempotent", "at_most_once"]
 
@@ -84,3 +84,52 @@ def test_a_short_secret_is_in_no_record_though_its_value_is_not_looked_for(memor
     assert moved.payload["output"]["number"] == 7
     assert "4711" not in json.dumps(moved.payload)
     assert "0815" not in json.dumps(moved.payload)
+
+
+PIN = "0815-4711"
+
+
+@pytest.mark.parametrize("how", ["no arguments", "a check", "a refusal", "a failed check with the words of the data"])
+def test_a_secret_of_the_data_is_in_no_record_and_no_answer(memory: Home, how: str) -> None:
+    """The model may say it under the name of any other argument, and a tool or a check in any sentence."""
+
+    def check(note: str, ctx: ToolContext[Locker]) -> bool | str:
+        if how == "a refusal":
+            return True
+        return f"{ctx.data.pin} is in use" if how.endswith("of the data") else "it is in use"
+
+    @command("locker.rent", effect="transactional", sensitive=["pin"], check=check)
+    def rent(note: str, ctx: ToolContext[Locker]) -> Locker:
+        """Rent a locker."""
+        raise Refused(f"{ctx.data.pin} is taken", details={"tried": [ctx.data.pin]})
+
+    said_of_it = {"nothing": PIN} if how == "no arguments" else {"note": f"the pin is {PIN}"}
+    made = Workflow("desk", model=ScriptedChatModel([call("locker.rent", **said_of_it)], forever="Done."), data=Locker)
+    made.add_state("open").add_state("closed", final=True).add_edge("open", rent, "closed")
+    graph = memory.compile(made, destructive_in_memory=True)
+    output = graph.invoke({**said(), "data": {"number": 1, "pin": PIN}}, thread(), context=ADA)
+    assert PIN not in json.dumps(answers(output)), "nor in what the model is answered"
+    (record,) = [one for one in graph.instances.audit(thread()) if one.kind.value in {"denial", "refusal"}]
+    assert record.payload["error"]["message"]
+    assert PIN not in json.dumps(record.payload)
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_what_one_tool_calls_sensitive_is_in_no_record_of_another_one(memory: Home, effect: Any) -> None:
+    @command("locker.rent", effect="transactional", sensitive=["pin"])
+    def rent(pin: str) -> str:
+        """Rent a locker."""
+        return pin
+
+    @command("locker.number", effect=effect)
+    def number(ctx: ToolContext[Locker]) -> int:
+        """Give the locker another number."""
+        ctx.data.number += 1
+        return ctx.data.number
+
+    graph = memory.compile(flow(number, data=Locker).add_edge("open", rent, "open"), destructive_in_memory=True)
+    output = graph.invoke({**said(), "data": {"number": 1, "pin": "0815"}}, thread(), context=ADA)
+    assert (output["state"], output["data"]["pin"]) == ("closed", "0815")
+    (moved,) = [record for record in graph.instances.audit(thread()) if record.kind.value == "transition"]
+    assert moved.payload["data"]["number"] == 2
+    assert "0815" not in json.dumps([record.payload for record in graph.instances.audit(thread())])

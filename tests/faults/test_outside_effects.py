@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from langgraph.errors import GraphInterrupt
 from langgraph.types import Command
 from pydantic import BaseModel
 
@@ -455,6 +456,38 @@ def test_a_runner_that_was_away_for_longer_than_its_lease_is_refused_when_it_com
     assert service.attempts == [1, 2]
     assert len(set(service.keys)) == 1
     assert [record.kind for record in first.instances.audit(HERE)].count("transition") == 1  # type: ignore[comparison-overlap]
+    assert first.engine.store.verify(first.instances.id_of(HERE)) == []
+
+
+@pytest.mark.parametrize(
+    ("then", "retry"),
+    [
+        (Refused("no"), AGAIN),
+        (ConnectionError("gone"), AGAIN),
+        (ConnectionError("gone"), RetryPolicy(attempts=1)),
+        (GraphInterrupt(), AGAIN),
+    ],
+    ids=["it is refused", "it would try again", "its outcome is unknown", "it asks"],
+)
+def test_whatever_came_of_it_meanwhile_a_runner_that_was_away_too_long_writes_nothing(
+    saver: SQLCheckpointer, service: Service, clock: Clock, then: Exception, retry: RetryPolicy
+) -> None:
+    tool = sending(service, "idempotent", retry=retry)
+    first, second = depot(saver, tool, clock), depot(saver, tool, clock)
+
+    def taken_over() -> None:
+        service.meanwhile = lambda: None
+        clock.pass_seconds(31)
+        assert second.invoke(None, HERE)["state"] == "sent"
+        service.troubles = [then]
+
+    service.meanwhile = taken_over
+
+    with pytest.raises(LeaseLost, match="was taken over"):
+        start(first)
+
+    assert service.attempts == [1, 2]
+    assert kinds(first) == ["started", "attempt", "attempt", "transition"]
     assert first.engine.store.verify(first.instances.id_of(HERE)) == []
 
 

@@ -9,7 +9,14 @@ import pytest
 from pydantic import BaseModel
 
 from interlock import Principal, SQLCheckpointer, ToolContext, Workflow, command
-from interlock.tools import DefinitionChanged, ErrorCode, IdempotencyError, UnknownState, WorkflowDefinitionError
+from interlock.tools import (
+    DefinitionChanged,
+    ErrorCode,
+    IdempotencyError,
+    OutcomeUnknown,
+    UnknownState,
+    WorkflowDefinitionError,
+)
 
 HERE = {"configurable": {"thread_id": "t-1"}}
 
@@ -55,9 +62,10 @@ def saver(sqlite_url: str) -> Iterator[SQLCheckpointer]:
 
 
 def case(version: int, edges: list[tuple[str, Any, str]], **options: Any) -> Workflow:
+    final = options.pop("final", "closed")
     flow = Workflow("case", version=version, data=options.pop("data", Case), **options)
     for name in dict.fromkeys(state for source, _, target in edges for state in (source, target)):
-        flow.add_state(name, final=name == "closed")
+        flow.add_state(name, final=name == final)
     for source, tool, target in edges:
         flow.add_edge(source, tool, target)
     return flow
@@ -127,6 +135,36 @@ def test_edges_that_are_gone_are_not_silently_lost(saver: SQLCheckpointer) -> No
 
     graph = case(2, changed, state_mapping={"taken": "taken"}).compile(saver)
     assert graph.instances.execute(HERE, "case.take", {})["currentState"] == "checked"
+
+
+def test_a_state_that_becomes_final_or_is_final_no_more_is_not_entered_silently(saver: SQLCheckpointer) -> None:
+    begun(saver)
+    with pytest.raises(DefinitionChanged, match="it was not final and is"):
+        case(2, [("new", take, "taken")], final="taken").compile(saver).instances.execute(HERE, "case.take", {})
+
+
+def test_an_instance_that_is_mapped_to_a_final_state_is_finished(saver: SQLCheckpointer) -> None:
+    begun(saver)
+    graph = case(2, [("new", take, "closed")], state_mapping={"taken": "closed"}).compile(saver)
+    assert not graph.instances.execute(HERE, "case.take", {})["ok"]  # which has the row follow the definition
+    instance = graph.instances.get(HERE)
+    assert (instance.state, instance.finished) == ("closed", True)
+
+
+def test_a_state_is_not_renamed_under_an_effect_whose_outcome_is_unknown(saver: SQLCheckpointer) -> None:
+    @command("case.send", effect="at_most_once")
+    def send() -> str:
+        """Send it."""
+        raise ConnectionError
+
+    graph = case(1, [("new", send, "closed")]).compile(saver)
+    graph.invoke({"messages": []}, HERE)
+    with pytest.raises(OutcomeUnknown):
+        graph.instances.execute(HERE, "case.send", {})
+    renamed = case(2, [("fresh", send, "closed")], state_mapping={"new": "fresh"}).compile(saver)
+    with pytest.raises(DefinitionChanged, match="an effect outside the database"):
+        renamed.instances.execute(HERE, "case.send", {})
+    assert renamed.instances.get(HERE).state == "new"
 
 
 def test_an_older_release_leaves_alone_what_a_newer_one_moved_on(saver: SQLCheckpointer) -> None:

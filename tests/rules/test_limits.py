@@ -112,6 +112,13 @@ def test_a_cap_lets_the_sum_come_to_its_bound_and_no_further(
     assert history.asked in ([], [(["order.pay"], "amount", Per.PRINCIPAL, NOW - 48 * HOUR)])
 
 
+@pytest.mark.parametrize(("spent", "stops"), [("9.99", False), ("10", True), ("10.01", True), (None, False)])
+def test_a_cap_that_is_used_up_stops_every_call(spent: str | None, stops: bool) -> None:
+    history = Told(total=None if spent is None else Decimal(spent))
+    reason = SpendingCap("10", "amount", pay).stops(proposal(history))
+    assert (reason is not None) is stops
+
+
 def test_a_cap_over_all_time_is_never_lifted_by_waiting() -> None:
     ruling = SpendingCap(10, "amount", [pay]).judge(proposal(Told(total=Decimal(10)), amount="1"))
     assert ruling == Deny("amount may come to 10 in this run; 10 was spent, and this would be 1 more", retryable=False)

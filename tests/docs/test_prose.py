@@ -41,6 +41,8 @@ def found(words: str, place: str = "manual") -> list[str]:
         ("It hands them on to the next handler.", "hands them on"),
         ("It waits for ever.", "for ever"),
         ("Its proposer hears of it.", "hears of"),
+        ("The worker writes down how it ended.", "writes down"),
+        ("A file that is not there is created.", "is not there"),
     ],
 )
 def test_a_sentence_that_a_reader_has_to_turn_round_is_refused(sentence: str, refused: str) -> None:

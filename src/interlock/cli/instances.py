@@ -1,4 +1,4 @@
-"""`interlock instances` and `interlock audit`: what became of the workflows of a database."""
+"""`interlock instances` and `interlock audit`: list the instances of a database, and print or check their audit trails."""
 
 from contextlib import closing
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`interlock resolve`: saying what became of an effect whose outcome nobody knows."""
+"""`interlock resolve`: states the outcome of an effect whose outcome is unknown."""
 
 import json
 from contextlib import closing

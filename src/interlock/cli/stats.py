@@ -1,4 +1,4 @@
-"""`interlock stats`: what became of proposals, how tools fared, and an export of what people changed or refused."""
+"""`interlock stats`: counts the outcomes of proposals and the results of tools, and exports what people changed or rejected."""
 
 import datetime as dt
 import json

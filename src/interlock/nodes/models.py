@@ -95,7 +95,7 @@ def chat_model(name: str) -> BaseChatModel:
     """Make a chat model from a string such as `openai:gpt-5`, by LangChain's `init_chat_model`.
 
     Raises:
-        RunError: LangChain, or the provider's package, is not installed; or the name or the key is not there.
+        RunError: LangChain, or the provider's package, is not installed; or the name or the API key is missing.
     """
     try:
         from langchain.chat_models import init_chat_model  # noqa: PLC0415 -- an extra, imported when it is used

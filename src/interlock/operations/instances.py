@@ -184,7 +184,7 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
         note: str | None = None,
         attempt: int | None = None,
     ) -> JsonObject | None:
-        """Record what became of an interrupted attempt whose outcome is unknown. The graph uses it when it is resumed.
+        """Record the outcome of an interrupted attempt whose outcome is unknown. The graph uses it when it is resumed.
 
         Args:
             which: The instance: its workflow ID, or the config of its thread.

@@ -30,7 +30,7 @@ class Reports:
         tools: Sequence[str] | None = None,
         newest: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Return what became of the proposals that needed a decision, as rows for a table or `pandas.DataFrame`.
+        """Return the outcomes of the proposals that needed a decision, as rows for a table or `pandas.DataFrame`.
 
         Args:
             by: The columns to group by: some of `tool`, `state`, `approver` and `origin`. With `approver`, a proposal on which several

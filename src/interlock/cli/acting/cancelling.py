@@ -1,4 +1,4 @@
-"""`interlock cancel`: cancelling an instance, and looking at what became of it."""
+"""`interlock cancel`: cancels an instance, and shows the progress of the cancel."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""An attempt of a command, its outcome, and the answer to a proposal that was not carried out."""
+"""An attempt of a command, its outcome, and the answer to a proposal that was not executed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +61,7 @@ def admitted(attempt: Attempt) -> Admitted:
 
 
 def error_result(instance: Instance, body: ErrorBody, *, allowed: tuple[str, ...], audit_ref: AuditRef) -> ErrorResult:
-    """The answer to a proposal that was not carried out, with the state of the instance.
+    """The answer to a proposal that was not executed, with the state of the instance.
 
     Args:
         instance: The instance, read in this transaction or since.

@@ -65,7 +65,7 @@ def _among(metadata: tuple[Any, ...]) -> FromDecision | None:
 
 
 def left_open(model: type[BaseModel], names: Iterable[str]) -> type[BaseModel]:
-    """The model with some of its fields optional: they are not there before somebody states them.
+    """The model with some of its fields optional, because they are missing until somebody states them.
 
     Args:
         model: The input of a tool.

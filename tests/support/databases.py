@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import psycopg
 import pymysql
 import pytest
 from psycopg import sql
@@ -76,6 +77,10 @@ MYSQL_SHAPE = (
 )
 
 
+def _rows(cursor: psycopg.Cursor[Any]) -> list[tuple[Any, ...]]:
+    return [] if cursor.description is None else cursor.fetchall()
+
+
 class Postgres:
     """Databases on the PostgreSQL server.
 
@@ -98,7 +103,7 @@ class Postgres:
     @contextmanager
     def inside(self, name: str) -> Iterator[Run]:
         with connect_postgres(inside(postgres_url(), name)) as connection:
-            yield lambda statement: connection.execute(statement.encode()).fetchall()
+            yield lambda statement: _rows(connection.execute(statement.encode()))
 
     def disconnect(self, name: str) -> None:
         with connect_postgres(postgres_url()) as server:
@@ -115,6 +120,10 @@ class Postgres:
             str(name)
             for (name,) in run("SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p') AND oid >= 16384")
         ]
+
+    def drop_tables(self, run: Run, tables: list[str]) -> None:
+        if tables:
+            run(f"DROP TABLE {', '.join(tables)} CASCADE")
 
     def reset(self, run: Run, tables: list[str]) -> None:
         for table in tables:
@@ -163,8 +172,14 @@ class MySQL:
         return [sorted(run(statement), key=repr) for statement in MYSQL_SHAPE]
 
     def tables(self, run: Run) -> list[str]:
-        found = run("SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()")
+        found = run(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'"
+        )
         return [f"`{name}`" for (name,) in found]
+
+    def drop_tables(self, run: Run, tables: list[str]) -> None:
+        if tables:
+            run(f"DROP TABLE {', '.join(tables)}")
 
     def reset(self, run: Run, tables: list[str]) -> None:
         for table in tables:

@@ -1,8 +1,9 @@
 """Databases with empty tables that one test after another is lent, because a server takes far longer to create and drop one than to empty it.
 
-A test cannot tell a database that was lent before from a new one. When it is given back, its connections are ended, its rows are deleted and
-its sequences are reset. What a row cannot show is compared with a new database: tables, columns, indexes, functions, rights, settings, and what
-the planner knows of the tables. Where anything differs, or anything fails, the database is dropped. On PostgreSQL it has another name each time.
+A test cannot tell a database that was lent before from a new one. When it is given back, its connections are ended, its rows and the tables
+that the test added are deleted, and its sequences are reset. What rows cannot show is compared with a new database: tables, columns, indexes,
+functions, rights, settings, and what the planner knows of the tables. Where anything differs, or anything fails, the database is dropped.
+On PostgreSQL it has another name each time.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ class Databases(Protocol):
 
     def tables(self, run: Run) -> list[str]:
         """Its tables, by the names that a statement takes."""
+
+    def drop_tables(self, run: Run, tables: list[str]) -> None:
+        """Drop these tables."""
 
     def reset(self, run: Run, tables: list[str]) -> None:
         """Delete the rows of these tables, and let sequences begin anew."""
@@ -103,6 +107,7 @@ class Reused:
         try:
             self._server.disconnect(name)
             with self._server.inside(name) as run:
+                self._server.drop_tables(run, [table for table in self._server.tables(run) if table not in rows])
                 if self._server.shape(run) != shape or self._server.size(run) > size + GROWTH:
                     return False
                 self._server.reset(run, [table for table, kept in rows.items() if not kept])

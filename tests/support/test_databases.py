@@ -15,7 +15,6 @@ from tests.support.servers import inside, mysql_url, postgres_url
 
 Urls = Callable[[str], str]
 CHANGES = {
-    "a table": "CREATE TABLE marker (id integer)",
     "a column": "ALTER TABLE workflow_outbox ADD marker integer",
     "an index": "CREATE INDEX marker ON workflow_outbox (event_name)",
     "a view": "CREATE VIEW marker AS SELECT 1 AS one",
@@ -27,6 +26,7 @@ ON_POSTGRESQL = {
     "a right": "GRANT SELECT ON workflow_outbox TO public",
     "what the planner knows": "ANALYZE workflow_outbox",
     "a sequence": "CREATE SEQUENCE marker",
+    "a table in another schema": "CREATE SCHEMA marker CREATE TABLE marker (id integer)",
     "a type": "CREATE TYPE marker AS ENUM ('one')",
     "row security": "ALTER TABLE workflow_outbox ENABLE ROW LEVEL SECURITY",
 }
@@ -46,9 +46,11 @@ def databases(request: pytest.FixtureRequest) -> Iterator[tuple[Reused, Urls]]:
 
 def _run(url: str, statement: str) -> None:
     engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(text(statement))
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+    finally:
+        engine.dispose()
 
 
 def _keep(url: str) -> tuple[int, int]:
@@ -68,6 +70,16 @@ def test_who_is_lent_a_database_again_finds_it_as_new(databases: tuple[Reused, U
     with lender.lent() as again:
         assert len(lender.idle) == 0
         assert _keep(url_of(again)) == (1, 1)
+
+
+def test_tables_that_a_test_added_are_gone(databases: tuple[Reused, Urls]) -> None:
+    lender, url_of = databases
+    with lender.lent() as first:
+        _run(url_of(first), "CREATE TABLE marker (id integer)")
+    assert len(lender.idle) == 1
+
+    with lender.lent() as again, pytest.raises(Exception, match=r"does not exist|doesn't exist"):
+        _run(url_of(again), "SELECT * FROM marker")
 
 
 def test_two_tests_at_once_have_two_databases(databases: tuple[Reused, Urls]) -> None:

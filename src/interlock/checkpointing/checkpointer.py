@@ -199,7 +199,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         return history.delta_channel_history(self._storage, place_of(config), self._sealing(), channels)
 
     def parents(self, config: RunnableConfig) -> Mapping[str, str | None]:
-        """Return the IDs of a checkpoint's ancestors, each under the ID of its child, as far as one query goes."""
+        """Return a checkpoint's ancestors without values: each parent's ID by its child's. A long line is cut off: pass its last ID to continue."""
         return history.parents(self._storage, place_of(config))
 
     # Writing

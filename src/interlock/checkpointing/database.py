@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import os
 import threading
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,7 +22,7 @@ from .connecting import packets, urls
 from .connecting.application import Application, accept, in_schema, is_asynchronous
 from .connecting.bridges import awaitable
 from .connecting.capacity import Capacity
-from .connecting.connections import Connections, close_all
+from .connecting.connections import Connections, close_when_collected
 from .connecting.cursors import Begun, CursorBlock, OwnAutocommit, OwnTransaction, on_engine
 from .connecting.echoing import EchoingCursor, is_shown
 from .connecting.engines import Address, Dialect, create_async_engine, create_engine, dialect_of
@@ -131,7 +130,9 @@ class Database:
             if address.url.database in {None, "", ":memory:"}:
                 return cls.in_memory()  # each connection would have its own database
         engine = create_engine(address, synchronous, connections=(capacity or Capacity()).connections)
-        return cls(in_schema(engine, schema, address.dialect), address=address, capacity=capacity)
+        database = cls(in_schema(engine, schema, address.dialect), address=address, capacity=capacity)
+        close_when_collected(database).atexit = False
+        return database
 
     @classmethod
     def in_memory(cls) -> "Database":
@@ -141,7 +142,7 @@ class Database:
         address = Address(make_url(url))
         database = cls(create_engine(address, "OFF"), address=address)
         database._anchor = database.engine.raw_connection()
-        weakref.finalize(database, close_all, database._anchor, database.connections, database.engine)
+        close_when_collected(database, database._anchor)
         return database
 
     @contextlib.contextmanager

@@ -142,8 +142,18 @@ class Connections:
         return True
 
 
-def close_all(anchor: Any, connections: Connections, engine: Engine) -> None:
-    """Close every connection of a database in memory that is no longer used."""
-    connections.close()  # Python 3.13 warns of each one that is only collected
-    anchor.close()
+def close_when_collected(database: Any, *others: Any) -> "weakref.finalize[..., Any]":
+    """Close the connections of a database that Interlock opened when nobody uses it any more, whether or not it was closed.
+
+    Python 3.13 and psycopg warn of each connection that is only collected.
+    """
+    connections = {database.connections, database.autocommitting}
+    return weakref.finalize(database, _close_all, os.getpid(), (*connections, *others), database.engine)
+
+
+def _close_all(process: int, opened: tuple[Any, ...], engine: Engine) -> None:
+    if os.getpid() != process:
+        return  # a forked process shares its parent's sockets, and must not even close them
+    for one in opened:
+        one.close()
     engine.dispose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from pathlib import Path
@@ -67,7 +68,7 @@ def spoiled(source: Path, kind: str, value: Any) -> None:
         graph.add_edge(START, "node")
         graph.add_edge("node", END)
         graph.compile(saver).invoke({"value": "before"}, HERE)
-    with sqlite3.connect(source) as database:
+    with contextlib.closing(sqlite3.connect(source)) as database, database:
         for row, text in database.execute("SELECT rowid, checkpoint FROM checkpoints").fetchall():
             checkpoint = ormsgpack.unpackb(text, ext_hook=lambda _code, _data: None, option=ormsgpack.OPT_NON_STR_KEYS)
             checkpoint["channel_values"]["value"] = value

@@ -1,5 +1,6 @@
 """`interlock db`: tables made, sizes told, threads brought over from LangGraph's own saver."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def test_upgrade_makes_the_tables_and_may_be_run_again(tmp_path: Path):
         result = run("db", "upgrade", "--db", database)
         assert result.exit_code == 0
         assert "schema version" in result.stdout
-    with sqlite3.connect(database) as connection:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     assert {"workflow_checkpoints", "conversation_messages", "workflow_instances"} <= names
 
@@ -48,7 +49,7 @@ def test_upgrade_of_two_databases_makes_in_each_what_is_kept_there(tmp_path: Pat
     result = run("db", "upgrade", "--db", str(tmp_path / "a.db"), "--conversation", str(tmp_path / "b.db"), "--json")
     (made,) = lines(result.stdout)
     assert [Path(one["database"]).name for one in made] == ["a.db", "b.db"]
-    with sqlite3.connect(tmp_path / "a.db") as workflow:
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as workflow, workflow:
         assert not workflow.execute("SELECT name FROM sqlite_master WHERE name LIKE 'conversation%'").fetchall()
 
 
@@ -91,7 +92,7 @@ def test_only_the_threads_that_are_named_are_imported(tmp_path: Path, theirs: Pa
 
 
 def test_a_file_that_is_not_of_langgraphs_saver_says_so(tmp_path: Path):
-    with sqlite3.connect(tmp_path / "other.db") as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as connection, connection:
         connection.execute("CREATE TABLE shop (id INTEGER)")
     result = run("db", "import", str(tmp_path / "other.db"), "--db", str(tmp_path / "own.db"))
     assert result.exit_code == 2

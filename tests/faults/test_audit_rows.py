@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -56,9 +57,15 @@ def path(template: Path, tmp_path: Path) -> Path:
 
 
 def write(path: Path, *statements: tuple[str, tuple[Any, ...]]) -> None:
-    with sqlite3.connect(path) as database:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
         for statement, values in statements:
             database.execute(statement, values)
+
+
+def read(path: Path, statement: str) -> tuple[Any, ...]:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        row: tuple[Any, ...] = database.execute(statement).fetchone()
+        return row
 
 
 def problems(path: Path, **noted: Any) -> list[str]:
@@ -73,7 +80,7 @@ def problems(path: Path, **noted: Any) -> list[str]:
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:12])
 @pytest.mark.parametrize("column", COLUMNS)
 def test_any_value_in_any_column_is_told_and_crashes_nothing(column: str, value: Any, path: Path) -> None:
-    (before,) = sqlite3.connect(path).execute(f"SELECT {column} FROM workflow_audit WHERE number = 3").fetchone()
+    (before,) = read(path, f"SELECT {column} FROM workflow_audit WHERE number = 3")
     if value == before:
         return  # nothing was changed
     try:
@@ -151,7 +158,7 @@ def test_an_end_in_the_instances_row_that_is_none_is_told(end: tuple[Any, Any], 
 
 def rechain(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Do what somebody does who can write to the whole database: change records, and compute every hash anew."""
-    with sqlite3.connect(path) as database:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
         database.row_factory = sqlite3.Row
         previous = GENESIS
         for found in database.execute("SELECT * FROM workflow_audit ORDER BY number").fetchall():
@@ -266,7 +273,7 @@ def test_heads_leave_as_events_once_each_and_can_be_checked_by_them(path: Path, 
     private, public = key_pair(tmp_path)
     for _ in range(2):
         assert run("audit-heads", "--key", str(private), "--db", str(path), "--emit", "--json").exit_code == 0
-    with sqlite3.connect(path) as database:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
         (envelope,) = [row[0] for row in database.execute("SELECT envelope FROM workflow_outbox")]
     assert json.loads(envelope)["eventName"] == "interlock.audit.head.signed.v1"
     heads = tmp_path / "heads.jsonl"

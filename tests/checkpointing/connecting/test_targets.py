@@ -31,7 +31,7 @@ def test_every_way_to_name_a_database_opens_the_same_one(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("target", ["shop.db", "", None, 3])
 def test_what_names_no_database_is_refused_with_an_example(target: Any) -> None:
-    with pytest.raises(StoreError, match="Give one such as sqlite"):
+    with pytest.raises(StoreError, match="such as sqlite:"):
         WorkflowStore(target)
 
 

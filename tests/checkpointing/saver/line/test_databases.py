@@ -282,7 +282,10 @@ def test_who_stands_in_line_while_somebody_else_has_the_file_waits_for_it_once(
 ) -> None:
     path = tmp_path / "line.db"
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_SECONDS", 0.2)
-    with SQLCheckpointer(f"sqlite:///{path}") as saver, sqlite3.connect(path, isolation_level=None) as locking:
+    with (
+        SQLCheckpointer(f"sqlite:///{path}") as saver,
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as locking,
+    ):
         first = [put(saver, config(f"t{number}"), values(1), source="input") for number in range(4)]
         monkeypatch.setattr(saver._storage, "_one_by_one", lambda job: pytest.fail("it waits again"))
         locking.execute("BEGIN IMMEDIATE")

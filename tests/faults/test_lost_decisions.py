@@ -201,10 +201,10 @@ def test_an_event_of_the_inbox_that_is_delivered_again_is_taken_once(
     def broken(*_: Any) -> None:
         raise RuntimeError("broken")
 
-    whole: Callable[..., Any] = delivery._look
-    monkeypatch.setattr(delivery, "_look", broken)
+    whole: Callable[..., Any] = delivery._match
+    monkeypatch.setattr(delivery, "_match", broken)
     assert desk.deliveries.deliver(Arrived(), workflow_id="wf_1").status is DeliveryStatus.FAILED
-    monkeypatch.setattr(delivery, "_look", whole)
+    monkeypatch.setattr(delivery, "_match", whole)
     with desk.saver.database.read() as connection:
         (event,) = delivery.inbox_rows.listing(connection)
 

@@ -16,7 +16,7 @@ from interlock.mcp import from_environment
 from interlock.mcp.client.targets import target_of
 from interlock.testing import TraceSink
 from interlock.tools.errors import ServerUnavailable
-from interlock.tracing import InterlockTracer
+from interlock.tracing import InterlockTracer, telemetry
 from tests.mcp.client.support import ADA, SAID, Bank, graph_of, thread
 
 MARKER = "tok-9f31ab77c0de"
@@ -27,6 +27,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(telemetry, "_instruments", None)  # what is found with this provider goes with it
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     monkeypatch.setattr("mcp.shared._otel._tracer", provider.get_tracer("mcp"))
     return exporter

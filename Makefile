@@ -129,7 +129,7 @@ browser: $(VENV)/ready-browser ## test the console in Chromium, which must be in
 	INTERLOCK_FULL=1 INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser $(ARGS)
 
 pictures: $(VENV)/ready-browser ## regenerate the README's screenshots of the console, in Chromium
-	INTERLOCK_PICTURES=1 INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser/test_pictures.py
+	INTERLOCK_FULL=1 INTERLOCK_PICTURES=1 INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser/test_pictures.py
 
 gallery: $(VENV)/ready ## write every picture and card, light and dark, into build/gallery; with Chromium as PNG too (look at them before you change one)
 	$(BIN)/python -m tests.pictures.gallery build/gallery

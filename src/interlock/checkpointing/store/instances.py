@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ...tools.canonical import JsonObject
+from ...tools.frozen import changed
 from ...tools.ownership import Ownership, RunBy
 from ...tools.principal import Principal, recorded_principal
 from ..database import Database
@@ -90,12 +91,7 @@ class Instance:
 
     def changed(self, **changes: Any) -> "Instance":
         """Return a copy with changed fields."""
-        if not changes.keys() <= self.__dict__.keys():
-            raise TypeError(f"an instance has no {', '.join(sorted(changes.keys() - self.__dict__.keys()))}")
-        # Instead of `dataclasses.replace`, which inspects every field; every command makes several copies.
-        made = object.__new__(Instance)
-        made.__dict__.update(self.__dict__, **changes)
-        return made
+        return changed(self, **changes)
 
 
 _COLUMNS = {

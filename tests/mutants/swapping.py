@@ -23,7 +23,8 @@ def holders_in(paths: set[str]) -> Holders:
     """All functions of these files that are loaded, by file, qualified name and first line. Looked for once, before processes are forked."""
     found: Holders = {}
     for each in gc.get_objects():
-        if isinstance(each, FunctionType) and each.__code__.co_filename in paths:
+        # Not isinstance(), which asks lazy objects of other libraries for their class, and so loads or fails.
+        if type(each) is FunctionType and each.__code__.co_filename in paths:
             code = each.__code__
             found.setdefault((code.co_filename, code.co_qualname, code.co_firstlineno), []).append(each)
     return found

@@ -34,6 +34,20 @@ def module() -> Any:
     return holders_in({"till.py"}), names
 
 
+class Lazy:
+    """As the settings of Django, which Procrastinate imports: to look at its class is to load it."""
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("loaded")
+
+
+def test_lazy_objects_are_not_asked_for_their_class() -> None:
+    lazy = Lazy()
+    assert holders_in({"of no function"}) == {}
+    del lazy
+
+
 def test_a_change_reaches_whoever_holds_the_function_already(module: Any) -> None:
     holders, names = module
     total = names["Till"].total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
@@ -58,6 +59,38 @@ def refund(amount: Decimal, ctx: ToolContext[ShopData]) -> Decimal:
 def finish() -> bool:
     """Finish."""
     return True
+
+
+class Trouble:
+    """A workflow of one outside effect, which does what the test wants."""
+
+    def __init__(self) -> None:
+        self.go_on = go_on = threading.Event()
+        go_on.set()
+        self.begun = threading.Event()
+        self.times = 0
+
+        @command("job.do", effect="idempotent")
+        def do() -> int:
+            """Do it."""
+            self.times += 1
+            self.begun.set()
+            go_on.wait(30)
+            return 1
+
+        @command("job.risk", effect="at_most_once")
+        def risk() -> int:
+            """Do it once at most."""
+            raise RuntimeError("nobody knows")
+
+        self.do, self.risk = do, risk
+
+    def flow(self, name: str = "job", tool: str = "job.do", model: Any = None) -> Workflow:
+        flow = Workflow(name, model=model or ScriptedChatModel(forever=call(tool)))
+        flow.add_state("open")
+        flow.add_state("done", final=True)
+        flow.add_edge("open", self.do if tool == "job.do" else self.risk, "done")
+        return flow
 
 
 def next_step(messages: list[BaseMessage], offered: list[str]) -> Any:

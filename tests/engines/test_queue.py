@@ -3,74 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import Any
 
 import sqlalchemy as sa
 
-from interlock import Workflow, command
 from interlock.engines import Runs
 from interlock.engines.queue import app as queue_app
 from interlock.engines.queue.slots import Slots
 from interlock.engines.worker import Worker
-from interlock.testing import ScriptedChatModel, call
-from tests.engines.support import ADA, until
+from tests.engines.support import ADA, Trouble, until
 
 HELLO = {"messages": [("user", "please")]}
 LOSE_THE_CLAIM = sa.text("UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL WHERE status = 'doing'")
 
 
-class Effect:
-    """An effect outside the database that takes as long as the test wants."""
-
-    def __init__(self) -> None:
-        self.begun, self.may_end, self.times = threading.Event(), threading.Event(), 0
-
-    def flow(self) -> Workflow:
-        @command("job.do", effect="idempotent")
-        def do() -> int:
-            """Do it."""
-            self.times += 1
-            self.begun.set()
-            self.may_end.wait(30)
-            return self.times
-
-        flow = Workflow("job", model=ScriptedChatModel(forever=call("job.do")))
-        flow.add_state("open")
-        flow.add_state("done", final=True)
-        flow.add_edge("open", do, "done")
-        return flow
-
-
 async def test_a_claim_that_the_server_lost_lets_another_worker_finish_the_run_without_repeating_the_effect(
     postgres_database: str,
 ) -> None:
-    effect = Effect()
-    runs = Runs([effect.flow()], postgres_database)
+    trouble = Trouble()
+    trouble.go_on.clear()
+    runs = Runs([trouble.flow()], postgres_database)
     runs.setup()
     run = runs.start("job", HELLO, principal=ADA, key="k")
     graph = runs.run_once.graphs["job"]
     workers = [Worker(runs, concurrency=1, deadlines=59) for _ in range(2)]
     stops = [asyncio.Event() for _ in workers]
     tasks = [asyncio.create_task(workers[0].run(stops[0]))]
-    await until(effect.begun.is_set)
+    await until(trouble.begun.is_set)
     with runs.database.write() as connection:
         assert connection.execute(LOSE_THE_CLAIM).rowcount == 1
     tasks.append(asyncio.create_task(workers[1].run(stops[1])))
     await until(lambda: workers[1].counted.again)  # the instance belongs to the first worker until its lease ends
-    effect.may_end.set()
+    trouble.go_on.set()
     await until(lambda: runs.list(status="done"))
     for stop in stops:
         stop.set()
     await asyncio.gather(*tasks)
-    assert effect.times == 1
+    assert trouble.times == 1
     assert graph.engine.store.get(graph.instances.id_of({"configurable": {"thread_id": run.thread_id}})).finished
     assert [one.status.value for one in runs.list()] == ["done"]
     runs.close()
 
 
 async def test_a_claim_does_not_wait_for_the_disk_and_the_end_of_a_run_does(postgres_database: str) -> None:
-    runs = Runs([Effect().flow()], postgres_database)
+    runs = Runs([Trouble().flow()], postgres_database)
     runs.setup()
     runs.start("job", HELLO, principal=ADA, key="k")
     app = queue_app.build(

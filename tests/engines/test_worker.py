@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from interlock import Principal, Workflow, command
+from interlock import Principal, Workflow
 from interlock.engines import Runs
 from interlock.engines.health import Health
 from interlock.engines.queue import app as queue_app
@@ -20,37 +19,9 @@ from interlock.engines.queue.listing import RunStatus
 from interlock.engines.worker import Worker
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools import InputError
-from tests.engines.support import ADA, until, working
+from tests.engines.support import ADA, Trouble, until, working
 
 HELLO = {"messages": [("user", "please")]}
-
-
-class Trouble:
-    """A workflow of one outside effect, which does what the test wants."""
-
-    def __init__(self) -> None:
-        self.go_on = go_on = threading.Event()
-        go_on.set()
-
-        @command("job.do", effect="idempotent")
-        def do() -> int:
-            """Do it."""
-            go_on.wait(30)
-            return 1
-
-        @command("job.risk", effect="at_most_once")
-        def risk() -> int:
-            """Do it once at most."""
-            raise RuntimeError("nobody knows")
-
-        self.do, self.risk = do, risk
-
-    def flow(self, name: str = "job", tool: str = "job.do", model: Any = None) -> Workflow:
-        flow = Workflow(name, model=model or ScriptedChatModel(forever=call(tool)))
-        flow.add_state("open")
-        flow.add_state("done", final=True)
-        flow.add_edge("open", self.do if tool == "job.do" else self.risk, "done")
-        return flow
 
 
 class Poisoned(ScriptedChatModel):

@@ -10,6 +10,7 @@ import procrastinate
 import psycopg
 from procrastinate import exceptions, jobs, retry
 from procrastinate.manager import JobManager
+from procrastinate.sql import queries
 from sqlalchemy.engine import URL
 
 from ...commands.running.engine import logger
@@ -52,11 +53,9 @@ class _Strategy(retry.BaseRetryStrategy):
                 return retry.RetryDecision(retry_at=_now() + dt.timedelta(seconds=5))
 
 
-CLAIM: Any = """
-    SELECT id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name, attempts, worker_id
-    FROM (SELECT set_config('synchronous_commit', 'off', true)) AS without_waiting_for_the_disk,
-         procrastinate_fetch_job_v2(%(queues)s::varchar[], %(worker_id)s)
-"""
+CLAIM: Any = queries["fetch_job"].replace(
+    "FROM", "FROM (SELECT set_config('synchronous_commit', 'off', true)) AS without_waiting_for_the_disk,", 1
+)
 """Procrastinate's statement, except that it does not wait for the disk. If the server crashes and loses a claim, the job is due again: another
 worker resumes the run behind the instance's lease, and the first one finds that it no longer owns the job."""
 

@@ -237,7 +237,7 @@ class Database:
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
-        """Translate errors of the driver that the block raises into Interlock's errors."""
+        """Translate errors of the driver into Interlock's; `read` and `write`, which run in every step, do so without this block's cost."""
         try:
             yield
         except sa.exc.SQLAlchemyError as error:

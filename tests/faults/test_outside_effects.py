@@ -437,18 +437,25 @@ def test_an_effect_that_outlasts_its_lease_keeps_it(saver: SQLCheckpointer, serv
     assert len(leases) > 3
 
 
+def taken_over_meanwhile(service: Service, clock: Clock, second: WorkflowGraph, *troubles: Exception) -> None:
+    """Let another runner take over and finish during the next effect, which then ends in these troubles."""
+
+    def taken_over() -> None:
+        service.meanwhile = lambda: None
+        clock.pass_seconds(31)
+        assert second.invoke(None, HERE)["state"] == "sent"
+        service.troubles += troubles
+
+    service.meanwhile = taken_over
+
+
 def test_a_runner_that_was_away_for_longer_than_its_lease_is_refused_when_it_comes_back(
     saver: SQLCheckpointer, service: Service, clock: Clock
 ) -> None:
     tool = sending(service, "idempotent", retry=AGAIN)
     first, second = depot(saver, tool, clock), depot(saver, tool, clock)
 
-    def taken_over() -> None:
-        service.meanwhile = lambda: None
-        clock.pass_seconds(31)
-        assert second.invoke(None, HERE)["state"] == "sent"
-
-    service.meanwhile = taken_over
+    taken_over_meanwhile(service, clock, second)
 
     with pytest.raises(LeaseLost, match="was taken over"):
         start(first)
@@ -475,13 +482,7 @@ def test_whatever_came_of_it_meanwhile_a_runner_that_was_away_too_long_writes_no
     tool = sending(service, "idempotent", retry=retry)
     first, second = depot(saver, tool, clock), depot(saver, tool, clock)
 
-    def taken_over() -> None:
-        service.meanwhile = lambda: None
-        clock.pass_seconds(31)
-        assert second.invoke(None, HERE)["state"] == "sent"
-        service.troubles = [then]
-
-    service.meanwhile = taken_over
+    taken_over_meanwhile(service, clock, second, then)
 
     with pytest.raises(LeaseLost, match="was taken over"):
         start(first)

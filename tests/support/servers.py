@@ -23,7 +23,7 @@ import psycopg
 import pymysql
 import pytest
 from psycopg import sql
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, create_engine, make_url, text
 
 REQUIRE = "INTERLOCK_REQUIRE_SERVERS"
 TIMEOUT = 5
@@ -242,3 +242,13 @@ def inside(server: str, database: str) -> str:
     """The URL of a database of a server."""
     url: URL = make_url(server).set(database=database)
     return url.render_as_string(hide_password=False)
+
+
+def run_sql(url: str, statement: str) -> None:
+    """Run one statement in a database, and close the connection."""
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+    finally:
+        engine.dispose()

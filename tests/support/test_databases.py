@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from interlock import SQLCheckpointer
 from tests.support.databases import MySQL, Postgres
 from tests.support.reused import Reused
-from tests.support.servers import inside, mysql_url, postgres_url
+from tests.support.servers import inside, mysql_url, postgres_url, run_sql
 
 Urls = Callable[[str], str]
 CHANGES = {
@@ -44,15 +44,6 @@ def databases(request: pytest.FixtureRequest) -> Iterator[tuple[Reused, Urls]]:
     made.close()
 
 
-def _run(url: str, statement: str) -> None:
-    engine = create_engine(url)
-    try:
-        with engine.begin() as connection:
-            connection.execute(text(statement))
-    finally:
-        engine.dispose()
-
-
 def _keep(url: str) -> tuple[int, int]:
     """Keep a checkpoint; the number of its thread, and the count of all threads."""
     with SQLCheckpointer(url) as saver:
@@ -75,11 +66,11 @@ def test_who_is_lent_a_database_again_finds_it_as_new(databases: tuple[Reused, U
 def test_tables_that_a_test_added_are_gone(databases: tuple[Reused, Urls]) -> None:
     lender, url_of = databases
     with lender.lent() as first:
-        _run(url_of(first), "CREATE TABLE marker (id integer)")
+        run_sql(url_of(first), "CREATE TABLE marker (id integer)")
     assert len(lender.idle) == 1
 
     with lender.lent() as again, pytest.raises(Exception, match=r"does not exist|doesn't exist"):
-        _run(url_of(again), "SELECT * FROM marker")
+        run_sql(url_of(again), "SELECT * FROM marker")
 
 
 def test_two_tests_at_once_have_two_databases(databases: tuple[Reused, Urls]) -> None:
@@ -106,10 +97,10 @@ def test_a_transaction_that_was_left_open_ends(databases: tuple[Reused, Urls]) -
 
 def _is_dropped_after(change: str, lender: Reused, url_of: Urls) -> None:
     with lender.lent() as first:
-        _run(url_of(first), change)
+        run_sql(url_of(first), change)
     assert lender.idle == []
     with pytest.raises(Exception, match=r"does not exist|Unknown database"):
-        _run(url_of(first), "SELECT 1")
+        run_sql(url_of(first), "SELECT 1")
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -131,5 +122,5 @@ def test_a_name_on_postgresql_is_not_given_twice(postgres_tables: str) -> None:
     with lender.lent() as again:
         assert again != first
         with pytest.raises(Exception, match="does not exist"):
-            _run(inside(postgres_url(), first), "SELECT 1")
+            run_sql(inside(postgres_url(), first), "SELECT 1")
     lender.close()

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from tests.support import servers
 from tests.support.pgbouncer import pgbouncer
-from tests.support.servers import Server
+from tests.support.servers import Server, run_sql
 
 FINDERS: dict[str, tuple[Server, Callable[[], str]]] = {
     "postgresql": (servers.POSTGRES, servers.postgres_url),
@@ -103,11 +103,11 @@ def test_a_temporary_database_is_empty_and_gone_afterwards(
 ) -> None:
     with temporary() as first, temporary() as second:
         assert first != second
-        _run(first, "CREATE TABLE marker (id integer)")
-        _run(second, "CREATE TABLE marker (id integer)")
+        run_sql(first, "CREATE TABLE marker (id integer)")
+        run_sql(second, "CREATE TABLE marker (id integer)")
 
     with pytest.raises(Exception, match=r"does not exist|Unknown database"):
-        _run(first, "SELECT 1")
+        run_sql(first, "SELECT 1")
 
 
 @each_database
@@ -122,7 +122,7 @@ def test_a_temporary_database_goes_even_when_a_transaction_was_left_open(
         left_open.execute(text("SELECT * FROM marker"))
 
     with pytest.raises(Exception, match=r"does not exist|Unknown database"):
-        _run(url, "SELECT 1")
+        run_sql(url, "SELECT 1")
     left_open.invalidate()
     left_open.close()
     engine.dispose()
@@ -134,14 +134,5 @@ def test_the_fixtures_give_a_test_a_database_of_its_own_and_one_that_its_process
     urls = [postgres_database, postgres_worker_database, mysql_database, mysql_worker_database]
 
     for url in urls:
-        _run(url, "CREATE TABLE IF NOT EXISTS of_the_fixtures (id integer)")
+        run_sql(url, "CREATE TABLE IF NOT EXISTS of_the_fixtures (id integer)")
     assert len(set(urls)) == 4
-
-
-def _run(url: str, statement: str) -> None:
-    engine = create_engine(url)
-    try:
-        with engine.begin() as connection:
-            connection.execute(text(statement))
-    finally:
-        engine.dispose()

@@ -92,16 +92,20 @@ def bad_calls(number: int, options: tuple[str, ...]) -> float:
         return time.process_time() - began
 
 
-def steps(options: tuple[str, ...], *, by_turns: bool) -> dict[int, float]:
-    """Median seconds of this process for the steps around the 10th, the 500th and the 2,000th of one instance."""
-    taken: list[float] = []
+def steps(options: tuple[str, ...], *, by_turns: bool) -> tuple[dict[int, float], list[float]]:
+    """Compare the 10th, the 500th and the 2,000th step of an instance.
+
+    Three instances of one database are brought so far, and then take `AROUND` steps each in turn, so that whatever else the machine does
+    hits all alike.
+
+    Returns:
+        The median seconds of this process by step, and the medians of the ratios to the first of them.
+    """
+    taken: dict[int, list[float]] = {at: [] for at in AT}
     with tempfile.TemporaryDirectory() as folder:
-        script = [
-            said
-            for _ in range(LAST + AROUND + WARM_UP)
-            for said in (call("order.note", orderId="1", amount="1"), "Noted.")
-        ]
-        runnable = made(script if by_turns else [], folder, options)
+        number = sum(AT) + len(AT) * AROUND + WARM_UP
+        said = (call("order.note", orderId="1", amount="1"), "Noted.")
+        runnable = made([one for _ in range(number + len(AT)) for one in said] if by_turns else [], folder, options)
 
         def turn(config: Any) -> None:
             anew = [RemoveMessage(id=REMOVE_ALL_MESSAGES), HumanMessage("note it")]
@@ -110,14 +114,24 @@ def steps(options: tuple[str, ...], *, by_turns: bool) -> dict[int, float]:
         def step(config: Any) -> None:
             runnable.instances.execute(config, "order.note", {"orderId": "1", "amount": "1"}, principal=ADA)
 
-        for config in ({"configurable": {"thread_id": "warm-up"}}, CONFIG):
-            runnable.invoke({"messages": [("user", "hello")]}, config, context=ADA) if not by_turns else turn(config)
-            for _ in range(WARM_UP if config is not CONFIG else LAST + AROUND):
+        def brought_to(name: str, steps: int) -> Any:
+            config = {"configurable": {"thread_id": name}}
+            turn(config) if by_turns else runnable.invoke({"messages": [("user", "hello")]}, config, context=ADA)
+            for _ in range(steps):
+                one(config)
+            return config
+
+        one = turn if by_turns else step
+        brought_to("warm-up", WARM_UP)
+        configs = {at: brought_to(f"at-{at}", at) for at in AT}
+        gc.collect()
+        for _ in range(AROUND):
+            for at, config in configs.items():
                 began = time.process_time()
-                (turn if by_turns else step)(config)
-                if config is CONFIG:
-                    taken.append(time.process_time() - began)
-    return {at: statistics.median(taken[at - 5 : at + AROUND - 5]) for at in AT}
+                one(config)
+                taken[at].append(time.process_time() - began)
+    ratios = [statistics.median(b / a for a, b in zip(taken[AT[0]], taken[at], strict=True)) for at in AT[1:]]
+    return {at: statistics.median(seconds) for at, seconds in taken.items()}, ratios
 
 
 def main(what: str, *options: str) -> int:
@@ -128,8 +142,7 @@ def main(what: str, *options: str) -> int:
         costs = {number: bad_calls(number, options) / number for number in (100, 1_000, 10_000)}
         ratios = [costs[1_000] / costs[100], costs[10_000] / costs[1_000]]
     else:
-        costs = steps(options, by_turns=what == "turns" or "middleware" in options)
-        ratios = [costs[at] / costs[AT[0]] for at in AT[1:]]
+        costs, ratios = steps(options, by_turns=what == "turns" or "middleware" in options)
     for at, seconds in costs.items():
         print(f"{' '.join([what, *options])} {at:6d}: {seconds * 1000:.3f} ms each")
     print("ratios:", ", ".join(f"{ratio:.2f}" for ratio in ratios), f"(limit {LIMIT})")

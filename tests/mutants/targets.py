@@ -65,12 +65,17 @@ STORIES = ("tests/commands/records/",)
 """Tests that compare all that is said and written of a workflow."""
 
 ABOUT = {
+    "commands/approvals/": (
+        "tests/graphs/case_rules/test_absent_approvers.py",
+        "tests/graphs/case_rules/test_approvers_and_deadlines.py",
+    ),
     "commands/execution/": (
         "tests/faults/test_outside_effects.py",
         "tests/faults/test_leases.py",
         "tests/commands/execution/",
     ),
     "commands/instances/lineage.py": ("tests/faults/test_time_travel.py",),
+    "commands/origins/": ("tests/rules/origins/",),
     "commands/waits/": (
         "tests/events/test_deliveries.py",
         "tests/events/test_waits.py",
@@ -79,6 +84,7 @@ ABOUT = {
         "tests/faults/test_restored_backups.py",
     ),
     "operations/time_travel.py": ("tests/faults/test_time_travel.py", "tests/faults/test_forks.py"),
+    "rules/": ("tests/graphs/test_rules_fail_closed.py", "tests/graphs/case_rules/"),
     "checkpointing/saver/": ("tests/checkpointing/saver/",),
     "checkpointing/store/leases.py": (
         "tests/faults/test_leases.py",

@@ -61,6 +61,7 @@ def test_it_says_what_it_asks(condition: Condition, said: str) -> None:
         (FEW | CLERK, lambda red, few, boss, clerk: few or clerk),
         (~(RED & BOSS), lambda red, few, boss, clerk: not (red and boss)),
         ((RED | FEW) & (BOSS | CLERK), lambda red, few, boss, clerk: (red or few) and (boss or clerk)),
+        ((RED & BOSS).named("the boss wants red"), lambda red, few, boss, clerk: red and boss),
     ],
 )
 def test_a_guard_and_a_proof_agree_on_it(
@@ -90,6 +91,9 @@ def test_it_knows_the_fields_roles_and_bounds_that_it_is_about() -> None:
     assert (~either).fields == {"colour", "count"}
     assert (~FEW).thresholds == {"count": 2}
     assert (~BOSS).needed_roles == frozenset(), "who does not have it needs it not"
+    named = both.named("few for the boss")
+    assert (named.fields, named.needed_roles, named.thresholds) == (both.fields, both.needed_roles, both.thresholds)
+    assert str(named) == "few for the boss"
     assert BOSS.fields == RED.needed_roles == frozenset()
     assert RED.thresholds == {}
 

@@ -184,3 +184,12 @@ def test_a_policy_that_hides_a_tool_without_a_reason_broke(answer: Any) -> None:
 
     with pytest.raises(RuleError, match="the policy 'Odd'"):
         Odd().hidden(pay, GuardView("wf", "open", None, Principal("ann"), 0))
+
+
+def test_a_policy_that_breaks_where_it_hides_is_named() -> None:
+    class Broken(Policy):
+        def hides(self, tool: Any, view: GuardView) -> Any:
+            raise KeyError(tool.name)
+
+    with pytest.raises(RuleError, match="the policy 'Broken'"):
+        Broken().hidden(pay, GuardView("wf", "open", None, Principal("ann"), 0))

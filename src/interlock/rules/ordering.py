@@ -120,13 +120,15 @@ def check_order(
     """
     if once_per:
         _check_in_ledger(label, tool, once_per)
-    for one in () if after is None else after.tools:
+    if after is None:
+        return
+    for one in after.tools:
         if known.get(one.name) is not one:
             raise WorkflowDefinitionError(
                 f"{label} comes after {one.name}, which no edge of the workflow carries. Add an edge with it, or leave it out."
             )
-        _check_in_ledger(label, one, after.same if after is not None else ())
-        _check_arguments(label, tool, after.same if after is not None else ())
+        _check_in_ledger(label, one, after.same)
+        _check_arguments(label, tool, after.same)
 
 
 def _check_in_ledger(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:

@@ -47,6 +47,9 @@ class TestRejecting:
         assert late.value.code == "approval_expired"
         assert status(graph, approval_id) == "expired"
         assert refusals(graph, thread()) == ["approval_expired"]
+        with pytest.raises(ConflictError, match="is over") as again:
+            graph.instances.decide(approval_id, "approve", by=BEN)
+        assert again.value.code == "approval_expired"
 
     def test_a_decision_just_before_the_deadline_counts(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund()], approval=RULE))

@@ -141,6 +141,9 @@ def test_a_period_begins_anew(store: WorkflowStore, time: Clock) -> None:
     assert stopped(graph.invoke(SAID, on("t-1"), context=ANN)) is not None
     time.advance(hours=15)  # it is midnight in UTC
     assert stopped(graph.invoke(None, on("t-1"), context=ANN)) is None
+    (standing,) = graph.instances.budgets(on("t-1"))
+    assert standing.period_began is not None
+    assert "T00:00:00" in standing.period_began
     with store.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() == 1
 

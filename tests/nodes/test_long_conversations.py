@@ -84,30 +84,48 @@ def test_no_model_call_has_the_conversation_written_as_one_text(form: str, monke
     assert written == []
 
 
+def answered(message: AIMessage) -> list[BaseMessage]:
+    """A message with calls, and an answer to each of them directly behind it."""
+    return [message, *(ToolMessage("döne", tool_call_id=str(one["id"])) for one in message.tool_calls)]
+
+
 MESSAGES = st.lists(
     st.one_of(
-        st.builds(HumanMessage, st.sampled_from(["hello", "", " ", "grüß", "a\ud83d"])),
-        st.builds(AIMessage, st.sampled_from(["hi", "", "\n", "ü"])),
+        st.builds(HumanMessage, st.sampled_from(["hello", "", " ", "grüß", "a\ud83d"])).map(lambda one: [one]),
+        st.builds(AIMessage, st.sampled_from(["hi", "", "\n", "ü"])).map(lambda one: [one]),
         st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(
-            lambda ids: AIMessage("", tool_calls=[{"name": "t", "args": {}, "id": one} for one in ids])
+            lambda ids: [AIMessage("", tool_calls=[{"name": "t", "args": {}, "id": one} for one in ids])]
         ),
-        st.sampled_from("abc").map(lambda one: ToolMessage("done", tool_call_id=one)),
+        st.sampled_from("abc").map(lambda one: [ToolMessage("done", tool_call_id=one)]),
+        st.builds(AIMessage, st.sampled_from(["", "hi", " "]), tool_calls=ODD_CALLS).map(answered),
+        st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True).map(
+            lambda ids: answered(
+                AIMessage("", tool_calls=[{"name": "t", "args": {"a": 1}, "id": f"c{one}"} for one in ids])
+            )
+        ),
     ),
     max_size=9,
-)
+).map(lambda parts: [message for part in parts for message in part])
 
 
 @given(MESSAGES)
 def test_a_conversation_is_sent_alike_however_much_of_it_is_seen_at_once(messages: list[BaseMessage]) -> None:
     at_once = for_model(messages)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conversation, "_are_plain", lambda *_: False)
+        for name in ("are_plain", "is_sendable"):
+            patch.setattr(conversation, name, lambda *_: False)
+        patch.setattr(conversation, "answered_calls", lambda *_: None)
         one_by_one = for_model(messages)  # type: ignore[arg-type]
     assert at_once == one_by_one
 
 
 @given(MESSAGES)
 def test_what_is_plain_to_see_is_what_the_whole_look_finds(messages: list[BaseMessage]) -> None:
+    kinds = kinds_of(messages)
+    if conversation.answered_calls(messages, kinds, turns_of(messages, kinds)) is not None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(conversation, "answered_calls", lambda *_: None)
+            assert conversation._are_in_order(messages)
     if conversation._are_in_order(messages):
         assert pair(messages).is_in_order
         assert put_in_order(messages) is None
@@ -117,7 +135,7 @@ def test_what_is_plain_to_see_is_what_the_whole_look_finds(messages: list[BaseMe
 def test_a_message_that_is_sent_as_it_is_is_one_that_nothing_would_change(messages: list[BaseMessage]) -> None:
     def plain_of(messages: list[BaseMessage]) -> list[BaseMessage]:
         turns = turns_of(messages, kinds_of(messages))
-        return [one for place, one in enumerate(messages) if place not in turns and conversation._are_plain([one], [])]
+        return [one for place, one in enumerate(messages) if place not in turns and conversation.are_plain([one], [])]
 
     plain = plain_of(messages)
     for message in plain:
@@ -126,3 +144,11 @@ def test_a_message_that_is_sent_as_it_is_is_one_that_nothing_would_change(messag
         assert not isinstance(message, ToolMessage)
     sent = for_model(messages)  # type: ignore[arg-type]
     assert [id(message) for message in plain_of(sent) if message in plain] == [*map(id, plain)]
+
+
+def test_a_usual_conversation_is_seen_to_be_sendable_at_once() -> None:
+    calls = [{"name": "t", "args": {"text": "note", "count": 1}, "id": f"c{number}"} for number in range(3)]
+    usual = [HumanMessage("grüß"), *answered(AIMessage("", tool_calls=calls)), AIMessage("Done.")]
+    kinds = kinds_of(usual)
+    assert conversation.is_sendable(usual, kinds, turns_of(usual, kinds))
+    assert conversation.for_model([*usual, HumanMessage("and?")], "Be kind.")[1:-1] == usual  # type: ignore[list-item]

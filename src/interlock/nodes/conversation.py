@@ -7,9 +7,8 @@ ambiguous, because some providers reuse them in each message.
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage, ToolMessage
@@ -29,14 +28,11 @@ from ..rules.calls import (
     with_own_ids,
 )
 from ..tools.ids import derive
+from .plain_conversations import LONGEST_NAME, PLAIN_NAME, SENDABLE, SURROGATE, answered_calls, are_plain, is_sendable
 
 UNANSWERED = "There is no answer to this call: what became of it is not in this conversation."
 """The answer for a call whose own answer is missing, because it was removed or never written."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
-_LONGEST_NAME = 64
-_PLAIN_NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{_LONGEST_NAME}}}")
-_SENDABLE = frozenset({bool, int, type(None)})
 
 
 @dataclass(frozen=True)
@@ -115,9 +111,12 @@ def _are_in_order(
     """
     said: Sequence[Any] = messages  # each of the class that its kind says
     kinds = kinds_of(messages) if kinds is None else kinds
+    turns = turns_of(messages, kinds) if turns is None else turns
+    if answered_calls(messages, kinds, turns) is not None:
+        return True
     awaited: list[str] = []
     following = 0
-    for place in turns_of(messages, kinds) if turns is None else turns:
+    for place in turns:
         kind = kinds[place]
         if awaited and (place != following or kind is not Kind.ANSWER):
             return False
@@ -199,10 +198,12 @@ def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list
     """
     kinds = kinds_of(messages)
     turns = turns_of(messages, kinds)
+    sent: list[BaseMessage] = [SystemMessage(prompt)] if prompt else []
+    if is_sendable(messages, kinds, turns):
+        return [*sent, *messages]
     pairing = None if _are_in_order(messages, kinds, turns) else pair(messages)
     known_ids: set[str] = set()
-    sent: list[BaseMessage] = [SystemMessage(prompt)] if prompt else []
-    looked_at: Sequence[int] = turns if _are_plain(messages, turns) else range(len(messages))
+    looked_at: Sequence[int] = turns if are_plain(messages, turns) else range(len(messages))
     following = 0
     for place in looked_at:
         sent += messages[following:place]  # messages without calls or answers, sent unchanged
@@ -230,20 +231,6 @@ def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list
     return sent
 
 
-_content_of: Callable[[BaseMessage], Any] = attrgetter("content")
-
-
-def _are_plain(messages: Sequence[BaseMessage], turns: Sequence[int]) -> bool:
-    """Whether all messages without calls are text that can be sent unchanged, which is the usual case. The checks run in C."""
-    apart = set(turns)
-    said = [message for place, message in enumerate(messages) if place not in apart] if apart else messages
-    contents = [*map(_content_of, said)]
-    if not set(map(type, contents)) <= {str} or not all(map(str.strip, contents)):
-        return False
-    text = "".join(contents)
-    return text.isascii() or _SURROGATE.search(text) is None
-
-
 def _needs_nothing(message: AIMessage, known_ids: set[str]) -> bool:
     """A cheap check whether `_shown` would return the message unchanged, because it runs on every message with calls."""
     content: Any = message.content
@@ -256,13 +243,13 @@ def _needs_nothing(message: AIMessage, known_ids: set[str]) -> bool:
         arguments: Any = call["args"]
         if type(name) is not str or type(arguments) is not dict:
             return False
-        if not is_usable_id(call_id) or call_id in known_ids or call_id in seen or not _PLAIN_NAME.fullmatch(name):
+        if not is_usable_id(call_id) or call_id in known_ids or call_id in seen or not PLAIN_NAME.fullmatch(name):
             return False
         seen.add(call_id)
         for key, value in arguments.items():
             if not (type(key) is str and key.isascii()):
                 return False
-            if type(value) not in _SENDABLE and not (type(value) is str and value.isascii()):
+            if type(value) not in SENDABLE and not (type(value) is str and value.isascii()):
                 return False
     return True
 
@@ -302,7 +289,7 @@ def _with_names_and_arguments(message: AIMessage) -> AIMessage:
 
 def _name(given: Any) -> str:
     """Convert a called name to one that providers accept."""
-    name = _NOT_IN_NAMES.sub("_", given if isinstance(given, str) else str(given or ""))[:_LONGEST_NAME]
+    name = _NOT_IN_NAMES.sub("_", given if isinstance(given, str) else str(given or ""))[:LONGEST_NAME]
     return name or NAMELESS
 
 
@@ -348,7 +335,7 @@ def _sent(message: M) -> M:
 def _sendable(value: Any) -> Any:
     """Replace parts of a value that cannot be sent as JSON; returns the same object if there are none."""
     if isinstance(value, str):
-        return value if value.isascii() or not _SURROGATE.search(value) else _SURROGATE.sub("\ufffd", value)
+        return value if value.isascii() or not SURROGATE.search(value) else SURROGATE.sub("\ufffd", value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, list):

@@ -264,6 +264,16 @@ def is_usable_id(given: Any) -> bool:
     return isinstance(given, str) and len(given) <= _LONGEST_ID and _USABLE_ID.fullmatch(given) is not None
 
 
+def are_usable_ids(given: Sequence[Any]) -> bool:
+    """Whether every provider accepts each of these as the id of a call; the loops run in C."""
+    if not set(map(type, given)) <= {str}:
+        return False
+    lengths = {*map(len, given)}
+    return not lengths or (
+        0 not in lengths and max(lengths) <= _LONGEST_ID and _USABLE_ID.fullmatch("".join(given)) is not None
+    )
+
+
 def renamed(message: AIMessage, ids: Sequence[str]) -> AIMessage:
     """Set the ids of the calls, in their order, in every place where the message repeats them."""
     calls = all_calls(message)

@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from .messages import Message
+from .messages import Message, are_stored
 
 _fields_of: Callable[[Any], dict[str, Any]] = attrgetter("__dict__")
 _extra_of: Callable[[Any], Any] = attrgetter("__pydantic_extra__")
@@ -62,7 +62,7 @@ class StoredList:
             return False
         if list(map(_fields_of, first)) != self._fields or any(map(_extra_of, first)):
             return False
-        return all(self.messages[at].same_as(first[at]) for at in self._odd)
+        return are_stored([first[at] for at in self._odd], [self.messages[at] for at in self._odd])
 
     def _append(self, messages: list[Message]) -> None:
         ranges = self.ranges

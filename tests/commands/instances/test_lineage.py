@@ -16,7 +16,7 @@ from interlock.checkpointing import SQLCheckpointer
 from interlock.checkpointing.store import Instance
 from interlock.commands.instances import lineage
 from interlock.commands.instances.lineage import descends, same_line
-from interlock.commands.running.checkpoint_lookup import FromThreads
+from interlock.commands.running.checkpoint_lookup import FromThreads, looking_at, parent_of
 from interlock.commands.running.scope import Scope, outside_scope
 from interlock.testing import ScriptedChatModel, call
 from tests.graphs.support import ADA, Desk, Home, said, thread
@@ -190,3 +190,21 @@ def test_our_checkpointer_is_asked_once_for_a_whole_line_and_loads_none_of_its_c
         assert not same_line(step(from_here, "c1"), instance, None)
         assert asked == ["c8", "c1"]
     loop.close()
+
+
+def test_the_memory_of_langgraph_says_the_parents_without_loading_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    saver, looked = InMemorySaver(), Looked()
+    for one in (saver, looked):
+        above: Any = {"configurable": {"thread_id": "t-1", "checkpoint_ns": ""}}
+        for name in ("a", "b", "c"):
+            above = one.put(above, {**empty_checkpoint(), "id": name}, {"source": "loop", "step": 0, "parents": {}}, {})
+    names = ("a", "b", "c", "lost")
+    expected = [parent_of(looked, looking_at("t-1", "", name)) for name in names]
+    assert expected == [None, "a", "b", None]
+    assert looked.looks == len(names)
+
+    monkeypatch.delattr(InMemorySaver, "get_tuple")
+    assert [parent_of(saver, looking_at("t-1", "", name)) for name in names] == expected
+    assert parent_of(saver, looking_at("t-2", "", "b")) is None
+    assert parent_of(saver, looking_at("t-1", "inner", "b")) is None
+    assert "t-2" not in saver.storage, "a look adds nothing"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ...checkpointing.store import Instance
 from ...checkpointing.store import instances as instance_rows
-from ..running.checkpoint_lookup import Saved, looking_at, parents_on_line
+from ..running.checkpoint_lookup import Saved, looking_at, parent_of, parents_on_line
 from ..running.scope import Scope
 
 _SKEW = 24 * 3600 * 10_000_000
@@ -102,9 +102,7 @@ def parents_of(saver: Saved, thread_id: str) -> Parent:
         if (line := parents_on_line(saver, config)) is not None:
             known.update(line)
             return line.get(checkpoint)
-        found = saver.get_tuple(config)
-        above = None if found is None else found.parent_config
-        return None if above is None else str(above["configurable"]["checkpoint_id"])
+        return parent_of(saver, config)
 
     return parent
 

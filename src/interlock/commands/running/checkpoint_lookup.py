@@ -80,7 +80,7 @@ def parents_on_line(saver: Saved, config: RunnableConfig) -> Mapping[str, str | 
 
 
 def parent_of(saver: Saved, config: RunnableConfig) -> str | None:
-    """The id of a checkpoint's parent; None at the root, or if the checkpoint is not there."""
+    """The id of a checkpoint's parent; None at the root, or if the checkpoint is missing."""
     inner = saver.saver if isinstance(saver, FromThreads) else saver
     if type(inner) is InMemorySaver:  # it keeps parents apart from values, which need not be deserialized for them
         place = config["configurable"]

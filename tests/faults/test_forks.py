@@ -107,6 +107,13 @@ def test_the_application_forks_for_whoever_began(graph: WorkflowGraph) -> None:
     forked = graph.instances.fork(HERE, thread_id=THERE)
 
     assert graph.get_state(forked).values["progress"]["requester"]["id"] == "ann"
+    assert graph.instances.get(forked).started_by == Principal.anonymous("acme")
+
+
+def test_whoever_forks_has_started_the_fork(graph: WorkflowGraph) -> None:
+    forked = graph.instances.fork(HERE, thread_id=THERE, principal=ANN)
+
+    assert graph.instances.get(forked).started_by == ANN
 
 
 def test_of_two_that_rejoin_at_once_one_does(graph: WorkflowGraph) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from interlock import Principal, Workflow, WorkflowGraph, WorkflowStore, command
-from interlock.tools import ConflictError, LeaseLost
+from interlock.tools import ConflictError, LeaseLost, OutcomeUnknown, PrincipalError
 from tests.events.support import Clock
 
 ADA, BOSS = Principal("ada"), Principal("boss")
@@ -49,3 +49,18 @@ def test_whoever_was_away_while_it_was_resolved_writes_nothing() -> None:
         graph.instances.execute(workflow_id, "parcel.send", {}, principal=ADA)
     kinds = [record.kind.value for record in graph.instances.audit(workflow_id)]
     assert kinds == ["started", "attempt", "resolution", "refusal"]
+
+
+def test_whoever_may_not_resolve_is_refused_before_anything_is_written() -> None:
+    def meanwhile() -> None:
+        raise TimeoutError("no answer")
+
+    graph, workflow_id, _ = sending(meanwhile)
+    with pytest.raises(OutcomeUnknown):
+        graph.instances.execute(workflow_id, "parcel.send", {}, principal=ADA)
+    with pytest.raises(PrincipalError, match="may not resolve") as refused:
+        graph.instances.resolve(workflow_id, "failed", by=ADA)
+    assert refused.value.code == "not_entitled"
+    assert "resolution" not in [record.kind.value for record in graph.instances.audit(workflow_id)]
+    graph.instances.resolve(workflow_id, "failed", by=BOSS)
+    assert "resolution" in [record.kind.value for record in graph.instances.audit(workflow_id)]

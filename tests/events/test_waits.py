@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from interlock import DeliveryStatus, Event, Workflow, command
 from interlock.checkpointing.store.audit import AuditKind
+from interlock.rules.conditions import has_role
 from tests.events.support import (
     Answered,
     Asked,
@@ -232,6 +233,19 @@ def test_a_deadline_is_in_the_audit_trail_as_the_clocks(desk: Desk) -> None:
 
     assert moved.principal_id == "interlock:clock"
     assert moved.payload["ended"] == "timed_out"  # type: ignore[index]
+
+
+def test_the_record_of_a_deadline_says_what_is_offered_after_it_to_whoever_started(clock: Clock) -> None:
+    flow = waiting_flow(on_timeout="open")
+    flow.add_edge("open", give_up, "overdue", guard=has_role("boss"))
+    with closing_desk(flow, clock=clock) as desk:
+        workflow_id = desk.ask()
+        clock.forward(hours=2)
+        desk.deliveries.tick()
+
+        moved = desk.graph.instances.audit(workflow_id)[-1]
+        assert moved.kind is AuditKind.TRANSITION
+        assert moved.payload["nextAllowedTools"] == ["probe.ask"]  # type: ignore[index]
 
 
 # Several events

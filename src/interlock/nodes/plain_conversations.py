@@ -39,8 +39,7 @@ def answered_calls(messages: Sequence[BaseMessage], kinds: Sequence[Kind], turns
     Returns:
         The calls in order; None for any other conversation, and where a call is unreadable.
     """
-    asked = [place for place in turns if kinds[place] is Kind.MODEL]
-    answers = [place for place in turns if kinds[place] is Kind.ANSWER]
+    asked, answers = _places(kinds, turns)
     if len(asked) + len(answers) < len(turns):
         return None  # a message is to be removed
     models = [messages[place] for place in asked]
@@ -64,8 +63,9 @@ def is_sendable(messages: Sequence[BaseMessage], kinds: Sequence[Kind], turns: S
     calls = answered_calls(messages, kinds, turns)
     if calls is None or not _are_sendable(calls) or not are_plain(messages, turns):
         return False
-    said = [messages[place].content for place in turns if kinds[place] is Kind.MODEL]
-    answered = [messages[place].content for place in turns if kinds[place] is Kind.ANSWER]
+    asked, answers = _places(kinds, turns)
+    said = [messages[place].content for place in asked]
+    answered = [messages[place].content for place in answers]
     if not {*map(type, said), *map(type, answered)} <= {str}:
         return False
     texts: Any = said
@@ -78,6 +78,12 @@ def are_plain(messages: Sequence[BaseMessage], turns: Sequence[int]) -> bool:
     said = [message for place, message in enumerate(messages) if place not in apart] if apart else messages
     contents = [*map(_content_of, said)]
     return set(map(type, contents)) <= {str} and all(map(str.strip, contents)) and _is_sendable_text(contents)
+
+
+def _places(kinds: Sequence[Kind], turns: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The indexes of the model's messages with calls, and of the answers."""
+    model, answer = Kind.MODEL, Kind.ANSWER  # an enum looks its members up each time
+    return [place for place in turns if kinds[place] is model], [place for place in turns if kinds[place] is answer]
 
 
 def _are_sendable(calls: Sequence[Any]) -> bool:

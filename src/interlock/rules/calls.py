@@ -205,10 +205,11 @@ def kinds_of(messages: Sequence[BaseMessage]) -> list[Kind]:
 def turns_of(messages: Sequence[BaseMessage], kinds: Sequence[Kind]) -> list[int]:
     """The indexes of the messages whose order matters: model messages with calls, answers, and removals."""
     said: Sequence[Any] = messages  # each of the class that its kind says
+    other, model = Kind.OTHER, Kind.MODEL  # an enum looks its members up each time
     return [
         place
         for place, (message, kind) in enumerate(zip(said, kinds, strict=True))
-        if kind is not Kind.OTHER and (kind is not Kind.MODEL or message.tool_calls or message.invalid_tool_calls)
+        if kind is not other and (kind is not model or message.tool_calls or message.invalid_tool_calls)
     ]
 
 

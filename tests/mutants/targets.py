@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -96,10 +98,25 @@ ABOUT = {
 
 
 def is_about(test: str, file: str) -> bool:
-    """Whether a test is about a file: it lies in the same room and is called after it."""
+    """Whether a test is about a file: its module imports the file, or lies in the same room and is called after it."""
     room, _, name = file.rpartition("/")
-    folder, _, module = test.partition("::")[0].removeprefix("tests/").rpartition("/")
-    return folder == room and module.removeprefix("test_").startswith(name.removesuffix(".py"))
+    path = test.partition("::")[0]
+    folder, _, module = path.removeprefix("tests/").rpartition("/")
+    if folder == room and module.removeprefix("test_").startswith(name.removesuffix(".py")):
+        return True
+    return f"interlock.{file.removesuffix('.py').replace('/', '.')}" in _imported_by(path)
+
+
+@cache
+def _imported_by(path: str) -> frozenset[str]:
+    """What a module of tests imports, by dotted name; of `from a import b`, both `a` and `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+    return frozenset(found)
 
 
 def nearness(test: str, file: str) -> int | None:

@@ -132,6 +132,7 @@ def test_the_tests_about_a_file_are_those_of_its_room_that_are_called_after_it()
     assert targets.is_about("tests/commands/approvals/test_binding.py::test_one", "commands/approvals/binding.py")
     assert not targets.is_about("tests/commands/test_gate.py::test_one", "rules/gate.py")
     assert not targets.is_about("tests/rules/test_limits.py::test_one", "rules/gate.py")
+    assert targets.is_about("tests/rules/test_what_is_kept.py::test_one", "rules/stored_data.py"), "it imports the file"
 
 
 def test_each_change_by_hand_names_a_file_and_changes_it() -> None:

@@ -127,10 +127,10 @@ def test_a_share_is_estimated_by_how_many_mutants_each_file_has() -> None:
     assert estimated([(100, 40, 40), (300, 40, 20)])[1] < around
 
 
-def test_the_tests_about_a_file_are_those_of_its_room_that_are_called_after_it() -> None:
+def test_the_tests_about_a_file_are_called_after_it_or_import_it() -> None:
     assert targets.is_about("tests/rules/test_gate.py::TestDenials::test_one[a/b]", "rules/gate.py")
     assert targets.is_about("tests/commands/approvals/test_binding.py::test_one", "commands/approvals/binding.py")
-    assert not targets.is_about("tests/commands/test_gate.py::test_one", "rules/gate.py")
+    assert not targets.is_about("tests/commands/execution/test_left_behind.py::test_one", "rules/gate.py")
     assert not targets.is_about("tests/rules/test_limits.py::test_one", "rules/gate.py")
     assert targets.is_about("tests/rules/test_what_is_kept.py::test_one", "rules/stored_data.py"), "it imports the file"
 

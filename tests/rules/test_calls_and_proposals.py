@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from interlock import Principal, command
 from interlock.rules.calls import (
     INVALID_JSON,
+    block_matches,
     cut_off,
     finished,
     problem_of,
@@ -236,3 +237,9 @@ class TestProgress:
     def test_what_is_no_operation_is_refused(self) -> None:
         with pytest.raises(ValueError, match="not an operation on the progress of a workflow: 'jump'"):
             advance({}, [("jump", 1)])
+
+
+def test_blocks_without_an_id_match_the_calls_of_their_name_and_others_in_their_order() -> None:
+    blocks: Any = [{"type": "tool_use", "name": "b"}, {"type": "text", "text": "x"}, {"type": "tool_use", "name": "a"}]
+    assert [*block_matches(blocks, [{"name": "a", "id": None}, {"name": "b", "id": None}])] == [(0, 1), (2, 0)]
+    assert [*block_matches(blocks, [{"name": "c", "id": None}, {"name": "d", "id": ""}])] == [(0, 0), (2, 1)]

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from interlock import Allow, Approval, Deny, Mode, Policy, Principal, Refused, RequireApproval, Workflow, command, read
 from interlock.rules.definition import Definition, Limits
-from interlock.rules.denials import Denial, left_over, too_many
+from interlock.rules.denials import Denial, left_over, moved_while_reading, one_by_one, too_many
 from interlock.rules.gate import Admission, binding, judge
 from interlock.rules.policies import ProposalView
 from interlock.rules.proposals import Proposal
@@ -405,3 +405,9 @@ def test_calls_beyond_the_limit_and_those_left_over_are_told_apart() -> None:
     old = left_over(proposal(state="open"), state="paid")
     assert (old.code.value, old.details, old.retryable) == ("superseded", {"proposedIn": "open"}, False)
     assert old.message.startswith("order.pay was proposed in 'open', and the workflow is in 'paid' now.")
+
+
+@pytest.mark.parametrize("denial", [moved_while_reading("order_get"), one_by_one("order_pay")])
+def test_a_call_that_met_another_one_may_be_made_again(denial: Denial) -> None:
+    assert (denial.code.value, denial.retryable) == ("conflict", True)
+    assert "call it again" in denial.message

@@ -50,6 +50,12 @@ class TestMessages:
         assert "x" in str(broken["args"])
         assert done.additional_kwargs == {"o": 2}
 
+    def test_a_block_that_repeats_a_call_which_cannot_be_kept_is_recorded_as_far_as_it_can_be(self) -> None:
+        text: Any = {"type": "text", "text": "x"}
+        block: Any = {"type": "tool_use", "name": "a", "id": "c1", "input": {"y": float("nan")}}
+        done: Any = keepable(AIMessage([text, block]), longest=100)
+        assert done.content == [text, {**block, "input": {"y": "nan"}}]
+
     def test_arguments_of_another_ones_tool_may_be_of_any_length(self) -> None:
         message = AIMessage("", tool_calls=[call({"x": "y" * 500}), call({"x": "y" * 500}, "other", "c2")])
         assert [one["id"] for one in keepable(message, longest=100).tool_calls] == []

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
 
-from interlock import Allow, Approval, Deny, Mode, Policy, Principal, Refused, RequireApproval, Workflow, command, read
+from interlock import (
+    Allow,
+    Approval,
+    Deny,
+    FromApplication,
+    Mode,
+    Policy,
+    Principal,
+    Refused,
+    RequireApproval,
+    Workflow,
+    command,
+    read,
+)
 from interlock.rules.definition import Definition, Limits
 from interlock.rules.denials import Denial, left_over, moved_while_reading, one_by_one, too_many
 from interlock.rules.gate import Admission, binding, judge
@@ -75,6 +88,16 @@ def judged(flow: Definition, given: Proposal, *, state: str = "open", data: Orde
     view = GuardView("wf_1", state, data or Order(), ANN, 7)
     options: dict[str, Any] = {"facts": holds, "carried_out": dict, "now": 5}
     return judge(flow, given, view, **options | more)
+
+
+def caller(view: GuardView) -> str:
+    return f"{view.principal.id} in {view.state}"
+
+
+@command("order.note", effect="transactional")
+def note(by: Annotated[str, FromApplication(caller)]) -> str:
+    """Note who called."""
+    return by
 
 
 AT_ALL = "Tools that may be called now: order_look, order_pay."
@@ -405,6 +428,13 @@ def test_calls_beyond_the_limit_and_those_left_over_are_told_apart() -> None:
     old = left_over(proposal(state="open"), state="paid")
     assert (old.code.value, old.details, old.retryable) == ("superseded", {"proposedIn": "open"}, False)
     assert old.message.startswith("order.pay was proposed in 'open', and the workflow is in 'paid' now.")
+
+
+def test_the_application_supplies_an_argument_from_the_view() -> None:
+    flow = Workflow("notes", data=Order).add_state("open").add_edge("open", note, "open").definition()
+    verdict = judged(flow, proposal("order.note", {}))
+    assert isinstance(verdict, Admission)
+    assert verdict.canonical == {"by": "ann in open"}
 
 
 @pytest.mark.parametrize("denial", [moved_while_reading("order_get"), one_by_one("order_pay")])

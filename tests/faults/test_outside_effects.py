@@ -317,7 +317,9 @@ async def test_an_async_body_that_takes_too_long_is_stopped_and_tried_again(
     assert stopped == service.keys
 
 
-def test_a_transactional_body_that_takes_too_long_leaves_nothing(saver: SQLCheckpointer, clock: Clock) -> None:
+def test_a_transactional_body_that_takes_too_long_leaves_nothing(
+    saver: SQLCheckpointer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     late = threading.Event()
 
     @command("parcel.note", effect="transactional", timeout=0.01)
@@ -337,6 +339,7 @@ def test_a_transactional_body_that_takes_too_long_leaves_nothing(saver: SQLCheck
     result = graph.instances.execute(HERE, "parcel.note", {})
 
     assert (result["error"]["code"], result["error"]["retryable"]) == ("timeout", True)
+    assert "parcel.note took longer than the 0.01 s that it may take" in caplog.text
     assert graph.instances.get(HERE).data == {"sent": []}
 
 

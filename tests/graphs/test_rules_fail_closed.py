@@ -361,7 +361,8 @@ def test_a_rule_does_not_change_what_the_next_rule_or_the_tool_sees(memory: Home
 @pytest.mark.parametrize("shown", [object(), {1: object()}, "x" * 2_000_000, float("nan"), "\ud83d", 2**90])
 def test_a_preview_that_cannot_be_kept_is_a_denial(home: Home, run: Runner, shown: Any) -> None:
     flow = one_edge(twice(), preview=lambda amount: shown, approval=Approval(role="boss"))
-    went_on(home.compile(flow), run, "rule_error")
+    error = went_on(home.compile(flow), run, "rule_error")
+    assert error["message"].startswith("pay_out could not be judged, because ")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from langgraph.types import Command
 
 from interlock import Approval, Confirmation, ConflictError, Escalate, EventService, TakeEdge
+from interlock.commands.approvals.binding import closed_ref
 from interlock.commands.approvals.deadlines import expire
 from interlock.testing import Child
 from interlock.tools import PrincipalError, WorkflowDefinitionError
@@ -47,6 +48,8 @@ class TestRejecting:
         assert late.value.code == "approval_expired"
         assert status(graph, approval_id) == "expired"
         assert refusals(graph, thread()) == ["approval_expired"]
+        (record,) = [one for one in graph.instances.audit(thread()) if one.kind.value == "void"]
+        assert record.audit_ref == closed_ref(approval_id)
         with pytest.raises(ConflictError, match="is over") as again:
             graph.instances.decide(approval_id, "approve", by=BEN)
         assert again.value.code == "approval_expired"

@@ -27,6 +27,9 @@ def test_executed_calls_of_all_three_effects_are_undone_newest_first(trips: Trip
         ("card.charge", "undone", "card.refund"),
         ("seat.reserve", "undone", "seat.release"),
     ]
+    assert found.undone == found.calls
+    records = {record.audit_ref: record.tool for record in trips.instances.audit(trip)}
+    assert [records[call.audit_ref] for call in found.calls] == ["mail.recall", "card.refund", "seat.release"]
     assert trips.outside.done == ["charge 30", "send ann", "recall ann", "refund p-30 30"]
     assert trips.booked(trip) == ["reserve 4a", "release 4a"]
     instance = trips.instances.get(trip)
@@ -72,6 +75,7 @@ def test_calls_that_cannot_be_undone_are_listed_and_recorded(trips: Trips) -> No
         ("seat.reserve", "left"),
     ]
     assert [call.tool for call in found.left] == ["gift.add", "seat.reserve"]
+    assert found.undone == ()
     assert [call.why for call in found.left] == [
         "nothing says how gift.add is undone",
         "the train has left",

@@ -139,6 +139,15 @@ def test_a_deadline_can_be_of_the_case(store: WorkflowStore, time: Clock) -> Non
     assert trips.instances.get(never_due).state == "open"
 
 
+def test_an_instance_whose_deadline_cannot_be_computed_does_not_begin(store: WorkflowStore) -> None:
+    trips = Trips(store, after=lambda view: view.data.nothing)
+    with pytest.raises(RunError, match=r"trip cannot begin, because .*Nothing was started; fix cancellable") as refused:
+        trips.start()
+    assert refused.value.code == "rule_error"
+    with store.read() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(cancellations)).scalar_one() == 0
+
+
 def test_a_deadline_that_comes_while_a_command_runs_waits_for_its_end(store: WorkflowStore, time: Clock) -> None:
     trips = Trips(store, after="1h")
     trip = trips.start()

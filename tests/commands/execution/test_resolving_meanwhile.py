@@ -45,8 +45,9 @@ def test_whoever_was_away_while_it_was_resolved_writes_nothing() -> None:
         graph.instances.resolve(workflow_id, "failed", by=BOSS)
 
     graph, workflow_id, clock = sending(meanwhile)
-    with pytest.raises(LeaseLost, match="was taken over"):
+    with pytest.raises(LeaseLost, match="was taken over") as lost:
         graph.instances.execute(workflow_id, "parcel.send", {}, principal=ADA)
+    assert lost.value.details == {"workflowId": workflow_id, "epoch": 1, "now": 2}
     kinds = [record.kind.value for record in graph.instances.audit(workflow_id)]
     assert kinds == ["started", "attempt", "resolution", "refusal"]
 

@@ -177,6 +177,15 @@ def test_nobody_is_their_own_delegate_even_by_a_rule_of_the_application(file: Pl
         assert acts_for(case.engine, connection, request, MIA) == {"nil"}
 
 
+def test_whoever_is_unknown_is_nobodys_delegate_even_by_a_rule_of_the_application(file: Place) -> None:
+    case, approval = at_the_door(file, Approval(by="mia"))
+    case.engine.store.delegates = lambda person, at: Principal.ANONYMOUS.id
+    refused(case, approval, Principal.ANONYMOUS, "for mia to decide")
+    request = case.engine.store.approval(approval)
+    with case.engine.store.read() as connection:
+        assert acts_for(case.engine, connection, request, Principal.ANONYMOUS) == frozenset()
+
+
 def test_nobody_approves_their_own_request_by_anybodys_hand(file: Place) -> None:
     case, approval = at_the_door(file, Approval(by=["ann", "mia"]))
     case.instances.delegate("ann", by=MIA, until="1d")  # the proposer is the approver's delegate
@@ -368,6 +377,18 @@ def test_those_who_are_asked_are_reminded_by_the_rule_until_somebody_decides(hom
     home.clock.advance(hours=4)
     assert case.instances.tick().reminded == []
     assert case.engine.store.verify(case.id) == []
+
+
+def test_those_who_are_needed_are_the_person_served_for_a_confirmation_and_nobody_by_name(file: Place) -> None:
+    confirming = file.open(flow(Confirmation()), [GRANT])
+    approval = asked(confirming)
+    deciding, other = at_the_door(file, Approval(by="mia"))
+    told = [
+        (one["approvalId"], one["people"], one.get("confirmedBy"))
+        for case in (confirming, deciding)
+        for one in needed(case)
+    ]
+    assert told == [(approval, [], "ann"), (other, ["mia"], None)]
 
 
 def test_who_is_asked_after_an_escalation_is_reminded_from_then_on(file: Place) -> None:

@@ -64,6 +64,11 @@ def test_a_plain_yes_confirms_and_the_conversation_has_question_and_answer(text:
     assert (row.principal.id, row.message) == ("ann", text)
 
 
+def test_a_question_is_noted_under_a_name_that_later_releases_know(file: Place) -> None:
+    (request,) = asked(file).waiting()
+    assert request.shown["inChat"] is True  # under another name, an open question would not be heard after an upgrade
+
+
 @pytest.mark.parametrize("text", ["no, leave it", "Nein, danke", "non merci"])
 def test_a_plain_no_turns_it_down_and_a_later_yes_finds_nothing(text: str, file: Place) -> None:
     case = asked(file, "As you like.", "What else?")

@@ -91,7 +91,14 @@ def test_an_instance_goes_on_under_a_definition_that_kept_its_state_and_edges(sa
 
     instance = graph.instances.get(HERE)
     assert (instance.workflow_version, instance.state) == (2, "closed")
-    assert [record.kind.value for record in graph.instances.audit(HERE)][-2:] == ["migration", "transition"]
+    migration, transition = graph.instances.audit(HERE)[-2:]
+    assert (migration.kind.value, transition.kind.value) == ("migration", "transition")
+    moved: Any = migration.payload
+    assert {name: (one["version"], one["state"]) for name, one in moved.items() if name in {"from", "to"}} == {
+        "from": (1, "taken"),
+        "to": (2, "taken"),
+    }
+    assert moved["to"]["definition"] == instance.definition != moved["from"]["definition"]
     assert graph.engine.store.verify(instance.workflow_id) == []
 
 

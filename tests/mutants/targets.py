@@ -77,6 +77,8 @@ ABOUT = {
         "tests/commands/execution/",
     ),
     "commands/instances/lineage.py": ("tests/faults/test_time_travel.py",),
+    "commands/instances/versions.py": ("tests/faults/test_definitions_that_change.py",),
+    "checkpointing/store/definitions.py": ("tests/faults/test_definitions_that_change.py",),
     "commands/origins/": ("tests/rules/origins/",),
     "commands/waits/": (
         "tests/events/test_deliveries.py",

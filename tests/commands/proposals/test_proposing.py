@@ -294,8 +294,10 @@ def test_a_lost_answer_is_given_even_to_somebody_who_waits(home: Home, shop: Sho
 def test_a_principal_who_proposes_too_often_waits(home: Home, shop: Shop) -> None:
     desk = door(home, shop, limits=Limits(rate=3))
     assert [code(desk.propose("order.get", orderId="1")) for _ in range(5)] == ["ok"] * 3 + ["limit_reached"] * 2
+    assert desk.kinds.count("limit") == 1
     home.clock.advance(61)
-    assert code(desk.propose("order.get", orderId="1")) == "ok"
+    assert [code(desk.propose("order.get", orderId="1")) for _ in range(4)] == ["ok"] * 3 + ["limit_reached"]
+    assert desk.kinds.count("limit") == 2  # once until the next judged proposal
 
 
 def test_a_limit_that_will_pass_holds_what_was_granted_and_does_not_void_it(home: Home, shop: Shop) -> None:

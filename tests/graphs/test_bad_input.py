@@ -36,6 +36,8 @@ def test_a_run_without_a_thread_is_refused(home: Home, run: Runner, desk: Desk, 
         run(graph, said(), config)
     with pytest.raises(MissingThreadId, match="thread_id"):
         run(graph, Command(resume="approve"), config)
+    with pytest.raises(MissingThreadId, match="thread_id"):
+        graph.instances.get(config or {})
 
 
 @pytest.mark.parametrize(

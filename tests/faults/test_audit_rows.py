@@ -229,6 +229,8 @@ def test_a_trail_that_went_on_still_holds_its_older_heads(path: Path, tmp_path: 
     store.erase_audit("wf_1", by=Principal("ada"), reason="they asked")
 
     assert store.verify("wf_1", heads=[head], verifier=HeadVerifier(public.read_bytes())) == []
+    key: Any = serialization.load_pem_public_key(public.read_bytes())
+    assert head.key_id == hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16], "heads of earlier releases have it"
     store.close()
 
 

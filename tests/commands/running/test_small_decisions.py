@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -12,9 +14,12 @@ from pydantic import AliasChoices, AliasPath, BaseModel, Field
 from interlock import Principal, ToolContext, Workflow, WorkflowStore, command
 from interlock.commands.instances.given_data import unknown_keys
 from interlock.commands.proposals.streaming import stream_for_tools, written
+from interlock.commands.running import broken_rules
 from interlock.commands.running.proposing import take_turn
 from interlock.commands.running.scope import RUNTIME, workflow_id_of
+from interlock.rules.view import GuardView
 from interlock.tools import MissingThreadId
+from interlock.tools.errors import RuleError
 
 ANN, BOB = Principal("ann", tenant="acme"), Principal("bob", tenant="acme")
 
@@ -86,3 +91,21 @@ class Order(BaseModel):
 def test_a_key_is_known_by_its_name_and_by_every_alias() -> None:
     known = ["order_id", "orderId", "total", "sum", "totals", "note", "remark"]
     assert unknown_keys(Order, dict.fromkeys([*known, "colour", "None"])) == ["colour", "None"]
+
+
+def test_each_rule_that_breaks_is_reported_once_at_a_revision(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broken_rules, "_REMEMBERED", 2)
+    monkeypatch.setattr(broken_rules, "_told", OrderedDict())
+
+    def told(rule: str, revision: int = 1) -> int:
+        caplog.clear()
+        broken_rules.report_once(RuleError(f"{rule} broke", rule=rule), GuardView("wf_1", "open", None, ANN, revision))
+        return len(caplog.records)
+
+    with caplog.at_level(logging.ERROR, "interlock"):
+        assert [told("a guard"), told("a policy"), told("a guard"), told("a policy")] == [1, 1, 0, 0]
+        assert told("a guard", revision=2) == 1
+        assert told("a guard", revision=2) == 0, "the newest is remembered"
+        assert told("a guard") == 1, "the oldest was forgotten"

@@ -437,7 +437,8 @@ def test_the_application_supplies_an_argument_from_the_view() -> None:
     assert verdict.canonical == {"by": "ann in open"}
 
 
-@pytest.mark.parametrize("denial", [moved_while_reading("order_get"), one_by_one("order_pay")])
-def test_a_call_that_met_another_one_may_be_made_again(denial: Denial) -> None:
+@pytest.mark.parametrize("denied", [moved_while_reading, one_by_one])
+def test_a_call_that_met_another_one_may_be_made_again(denied: Callable[[str], Denial]) -> None:
+    denial = denied("order_pay")
     assert (denial.code.value, denial.retryable) == ("conflict", True)
     assert "call it again" in denial.message

@@ -144,3 +144,14 @@ def test_a_small_share_of_a_long_running_service_remembers_no_more_at_its_end_th
     assert len(tenths) == 10
     assert max(tenths) <= 300_000
     assert min(tenths[1:]) > 200_000  # it is the bound that keeps it there
+
+
+def test_a_deleted_thread_leaves_no_words_in_memory(saver: SQLCheckpointer) -> None:
+    graph = chat(saver)
+    turn(graph, "kept")
+    turn(graph, "gone")
+    memory = saver._storage.memory
+    assert {"kept", "gone"} <= {*memory._known}
+    saver.delete_thread("gone")
+    assert memory.known("gone") is None
+    assert memory.known("kept") is not None

@@ -339,6 +339,7 @@ def test_a_read_that_is_asked_about_runs_once_when_it_is_granted(home: Home, sho
     desk.graph.instances.decide(denied.pending.proposal_id, "approve", by=BEN)
     desk.propose("desk.close", key="c")
     assert desk.tick().carried_out == [denied.pending.proposal_id]
+    assert desk.graph.instances.approval(denied.pending.proposal_id)["status"] == "void"
     assert desk.tick().carried_out == []
     assert shop.ran == ["file 7", "close"]
 

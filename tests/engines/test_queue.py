@@ -9,12 +9,16 @@ import sqlalchemy as sa
 
 from interlock.engines import Runs
 from interlock.engines.queue import app as queue_app
+from interlock.engines.queue.schema import QUEUE
 from interlock.engines.queue.slots import Slots
 from interlock.engines.worker import Worker
 from tests.engines.support import ADA, Trouble, until
 
 HELLO = {"messages": [("user", "please")]}
-LOSE_THE_CLAIM = sa.text("UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL WHERE status = 'doing'")
+LOSE_THE_CLAIM = sa.text(
+    "UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL WHERE status = 'doing' AND queue_name = :queue"
+).bindparams(queue=QUEUE)
+"""Of the run; the upkeep may be under way as well."""
 
 
 async def test_a_claim_that_the_server_lost_lets_another_worker_finish_the_run_without_repeating_the_effect(

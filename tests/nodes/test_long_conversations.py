@@ -112,7 +112,7 @@ MESSAGES = st.lists(
 def test_a_conversation_is_sent_alike_however_much_of_it_is_seen_at_once(messages: list[BaseMessage]) -> None:
     at_once = for_model(messages)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("are_plain", "is_sendable"):
+        for name in ("are_plain", "are_sendable"):
             patch.setattr(conversation, name, lambda *_: False)
         patch.setattr(conversation, "answered_calls", lambda *_: None)
         one_by_one = for_model(messages)  # type: ignore[arg-type]
@@ -150,5 +150,9 @@ def test_a_usual_conversation_is_seen_to_be_sendable_at_once() -> None:
     calls = [{"name": "t", "args": {"text": "note", "count": 1}, "id": f"c{number}"} for number in range(3)]
     usual = [HumanMessage("grüß"), *answered(AIMessage("", tool_calls=calls)), AIMessage("Done.")]
     kinds = kinds_of(usual)
-    assert conversation.is_sendable(usual, kinds, turns_of(usual, kinds))
+    turns = turns_of(usual, kinds)
+    found = conversation.answered_calls(usual, kinds, turns)
+    assert found is not None
+    assert conversation.are_plain(usual, turns)
+    assert conversation.are_sendable(found, usual, kinds, turns)
     assert conversation.for_model([*usual, HumanMessage("and?")], "Be kind.")[1:-1] == usual  # type: ignore[list-item]

@@ -28,7 +28,7 @@ from ..rules.calls import (
     with_own_ids,
 )
 from ..tools.ids import derive
-from .plain_conversations import LONGEST_NAME, PLAIN_NAME, SENDABLE, SURROGATE, answered_calls, are_plain, is_sendable
+from .plain_conversations import LONGEST_NAME, PLAIN_NAME, SENDABLE, SURROGATE, answered_calls, are_plain, are_sendable
 
 UNANSWERED = "There is no answer to this call: what became of it is not in this conversation."
 """The answer for a call whose own answer is missing, because it was removed or never written."""
@@ -199,11 +199,13 @@ def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list
     kinds = kinds_of(messages)
     turns = turns_of(messages, kinds)
     sent: list[BaseMessage] = [SystemMessage(prompt)] if prompt else []
-    if is_sendable(messages, kinds, turns):
+    calls_in_order = answered_calls(messages, kinds, turns)
+    is_plain = are_plain(messages, turns)
+    if is_plain and calls_in_order is not None and are_sendable(calls_in_order, messages, kinds, turns):
         return [*sent, *messages]
-    pairing = None if _are_in_order(messages, kinds, turns) else pair(messages)
+    pairing = None if calls_in_order is not None or _are_in_order(messages, kinds, turns) else pair(messages)
     known_ids: set[str] = set()
-    looked_at: Sequence[int] = turns if are_plain(messages, turns) else range(len(messages))
+    looked_at: Sequence[int] = turns if is_plain else range(len(messages))
     following = 0
     for place in looked_at:
         sent += messages[following:place]  # messages without calls or answers, sent unchanged

@@ -58,10 +58,18 @@ def answered_calls(messages: Sequence[BaseMessage], kinds: Sequence[Kind], turns
     return found if len(set(ids)) == len(ids) else None
 
 
-def is_sendable(messages: Sequence[BaseMessage], kinds: Sequence[Kind], turns: Sequence[int]) -> bool:
-    """Whether every message can be sent unchanged. The arguments are those of `answered_calls`."""
-    calls = answered_calls(messages, kinds, turns)
-    if calls is None or not _are_sendable(calls) or not are_plain(messages, turns):
+def are_sendable(
+    calls: Sequence[Any], messages: Sequence[BaseMessage], kinds: Sequence[Kind], turns: Sequence[int]
+) -> bool:
+    """Whether every message with calls, and every answer, can be sent unchanged.
+
+    Args:
+        calls: What `answered_calls` returned.
+        messages: The conversation.
+        kinds: The kind of each message.
+        turns: The indexes of the messages whose order matters.
+    """
+    if not _are_sendable(calls):
         return False
     asked, answers = _places(kinds, turns)
     said = [messages[place].content for place in asked]
@@ -106,4 +114,4 @@ def _is_sendable_text(contents: Sequence[Any]) -> bool:
     return text.isascii() or SURROGATE.search(text) is None
 
 
-__all__ = ["LONGEST_NAME", "PLAIN_NAME", "SENDABLE", "SURROGATE", "answered_calls", "are_plain", "is_sendable"]
+__all__ = ["LONGEST_NAME", "PLAIN_NAME", "SENDABLE", "SURROGATE", "answered_calls", "are_plain", "are_sendable"]

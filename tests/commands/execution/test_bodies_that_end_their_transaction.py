@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from interlock import SQLCheckpointer, ToolContext, Workflow, command
+from interlock import Principal, SQLCheckpointer, ToolContext, Workflow, WorkflowStore, command
 from interlock.tools.errors import InterlockError
 
 HERE = {"configurable": {"thread_id": "t-1"}}
@@ -78,3 +78,17 @@ def test_a_body_that_tries_to_end_its_transaction_is_rolled_back(
 
     with saver.database.read() as connection:
         assert connection.execute(sa.select(GRANTED.c.name)).scalars().all() == ["note"]
+
+
+def test_on_sqlite_a_body_may_create_a_table_which_ends_no_transaction_there() -> None:
+    @command("note.keep", effect="transactional")
+    def keep(ctx: ToolContext) -> str:
+        """Keep a note in a table of its own."""
+        ctx.session.execute(sa.text("CREATE TABLE notes (note TEXT)"))
+        ctx.session.execute(sa.text("INSERT INTO notes VALUES ('done')"))
+        return "kept"
+
+    flow = Workflow("notes").add_state("open").add_edge("open", keep, "open")
+    graph = flow.compile(workflow_store=WorkflowStore.in_memory(), destructive_in_memory=True)
+    workflow_id = graph.instances.start(principal=Principal("ann")).workflow_id
+    assert graph.instances.execute(workflow_id, "note.keep", {}, principal=Principal("ann"))["ok"]
